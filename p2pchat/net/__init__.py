@@ -1,0 +1,1 @@
+"""Twisted transports: they move bytes and have no policy of their own."""

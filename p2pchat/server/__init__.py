@@ -1,0 +1,1 @@
+"""The rendezvous daemon: who is online, under which key, at which address."""

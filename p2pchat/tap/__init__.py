@@ -1,0 +1,1 @@
+"""twistd's door: options, services, and the only imports of the reactor."""

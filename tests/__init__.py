@@ -1,0 +1,1 @@
+"""The tests of p2pchat; run with trial."""
