@@ -1,0 +1,442 @@
+"""
+Every message that may cross a link, its limits, and how it looks on the wire.
+
+docs/protocol.md is the specification; sections 4 to 9 stand here as types. Decoding is total: bytes become a
+message, `None` for a message that may be skipped, or RemoteProtocolError(MALFORMED).
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from .errors import EndCode, LocalProtocolError, RemoteProtocolError
+
+VERSION = 1
+"""The highest revision of the protocol that this code speaks."""
+
+MAX_INTEGER = 2**53 - 1
+"""Every integer on the wire: what JSON and every language can hold exactly."""
+
+MAX_ENTRY = 61_440
+"""Most bytes of an encoded entry: with its frame's fields it fits into a frame of 64 KiB."""
+
+MAX_TEXT = 16 * 1024
+"""Most bytes of UTF-8 in a text message."""
+
+MAX_RECORD = 4096
+"""Most bytes of a roster record's body; leaves room for prekeys."""
+
+MAX_LISTINGS = 500
+"""Most rows in a page of the roster."""
+
+MAX_HOLDINGS = 128
+"""Most streams in one Have: 128 of some 230 bytes fit into a frame."""
+
+MAX_WATCHED = 512
+"""Most ids in one Watch: 512 of 34 bytes, so that it may come in any state."""
+
+Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Sequence = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Key = Annotated[bytes, Meta(min_length=44, max_length=44)]
+"""A DER SubjectPublicKeyInfo of an Ed25519 key."""
+Id = Annotated[bytes, Meta(min_length=32, max_length=32)]
+"""A peer id, server id or conversation id."""
+Head = Annotated[bytes, Meta(min_length=32, max_length=32)]
+StreamName = Annotated[bytes, Meta(min_length=80, max_length=80)]
+"""conversation || author's id || 16 random bytes"""
+Token = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""16 random bytes: a nonce, a store id, an entry id."""
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Handle = Annotated[str, Meta(pattern=r"\A[a-z0-9._-]{1,32}\Z")]
+Code = Annotated[str, Meta(min_length=1, max_length=32)]
+Feature = Annotated[str, Meta(min_length=1, max_length=32)]
+Features = Annotated[tuple[Feature, ...], Meta(max_length=32)]
+
+
+class Message(Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    """Base of all messages; the tag of each stands beside its name."""
+
+
+class Part(Struct, frozen=True, omit_defaults=True):
+    """Base of what stands inside messages."""
+
+
+class Address(Part, frozen=True, kw_only=True):
+    """Where to dial: an IP address as text, and a port."""
+
+    host: Annotated[str, Meta(min_length=2, max_length=45)]
+    port: Port
+
+
+class Signed(Part, frozen=True, kw_only=True):
+    """Bytes and the Ed25519 signature over a domain prefix and those bytes, as received."""
+
+    body: Annotated[bytes, Meta(min_length=1, max_length=MAX_RECORD)]
+    signature: Signature
+
+
+class Listing(Part, frozen=True, kw_only=True):
+    """A row of the roster: the peer's own signed word, and the server's unsigned one."""
+
+    record: Signed
+    online: bool
+    observed: Address | None = None
+
+
+class Holding(Part, frozen=True, kw_only=True):
+    """What somebody has of a stream: entries `first` to `seq`, with the heads before and at the end."""
+
+    stream: StreamName
+    first: Sequence
+    base: Head
+    seq: Integer
+    head: Head
+    processed: Integer | None = None
+    """From the author alone: every refusal up to this seq is committed there."""
+
+
+# --- on every link
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """A peer's first message on every link."""
+
+    version: Integer
+    handle: Handle
+    nonce: Token
+    store: Token
+    features: Features = ()
+
+
+class Ping(Message, frozen=True, kw_only=True, tag="ping"):
+    """Asks for a Pong with the same number."""
+
+    number: Integer
+
+
+class Pong(Message, frozen=True, kw_only=True, tag="pong"):
+    """Answers a Ping."""
+
+    number: Integer
+
+
+class Bye(Message, frozen=True, kw_only=True, tag="bye"):
+    """The last message on a link, and why."""
+
+    code: Code
+
+    @property
+    def reason(self) -> EndCode:
+        """The code as we know it; UNKNOWN for one that we do not."""
+        return end_code(self.code)
+
+
+# --- the server link
+
+
+class ServerHello(Message, frozen=True, kw_only=True, tag="server-hello"):
+    """The server's first message: who it is, proved for this TLS connection, and what it sees of us."""
+
+    version: Integer
+    key: Key
+    proof: Signature
+    time: Integer
+    observed: Address
+    nonce: Token
+    features: Features = ()
+
+
+class Register(Message, frozen=True, kw_only=True, tag="register"):
+    """Puts the sender on the roster, or replaces its record there."""
+
+    record: Signed
+    invitation: Annotated[bytes, Meta(min_length=1, max_length=256)] | None = None
+
+
+class Registered(Message, frozen=True, kw_only=True, tag="registered"):
+    """The peer is online, until it was silent for `expires` seconds."""
+
+    handle: Handle
+    expires: Integer
+
+
+class Declined(Message, frozen=True, kw_only=True, tag="declined"):
+    """The record was not taken; with STALE_RECORD comes the newer one."""
+
+    code: Code
+    record: Signed | None = None
+
+    @property
+    def reason(self) -> EndCode:
+        """The code as we know it; UNKNOWN for one that we do not."""
+        return end_code(self.code)
+
+
+class Watch(Message, frozen=True, kw_only=True, tag="watch"):
+    """Replaces what the sender wants to be told about."""
+
+    everyone: bool
+    ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_WATCHED)] = ()
+
+
+class Roster(Message, frozen=True, kw_only=True, tag="roster"):
+    """A page of a snapshot; the last page has more=False."""
+
+    number: Integer
+    listings: Annotated[tuple[Listing, ...], Meta(max_length=MAX_LISTINGS)]
+    more: bool
+
+
+class Changes(Message, frozen=True, kw_only=True, tag="changes"):
+    """What changed after roster number `since`, up to `number`."""
+
+    since: Integer
+    number: Integer
+    listings: Annotated[tuple[Listing, ...], Meta(max_length=MAX_LISTINGS)] = ()
+    gone: Annotated[tuple[Id, ...], Meta(max_length=MAX_LISTINGS)] = ()
+
+
+# --- the peer link
+
+
+class Ask(Message, frozen=True, kw_only=True, tag="ask"):
+    """Asks to chat, with one line of text for the person."""
+
+    text: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Accept(Message, frozen=True, kw_only=True, tag="accept"):
+    """Consents to chat; `seconds` goes with scope "timed"."""
+
+    scope: Annotated[str, Meta(pattern=r"\A(once|timed|always)\Z")]
+    seconds: Integer | None = None
+
+
+class Reject(Message, frozen=True, kw_only=True, tag="reject"):
+    """Refuses to chat; the link ends."""
+
+    code: Code = EndCode.REJECTED.value
+
+    @property
+    def reason(self) -> EndCode:
+        """The code as we know it; UNKNOWN for one that we do not."""
+        return end_code(self.code)
+
+
+class Select(Message, frozen=True, kw_only=True, tag="select"):
+    """The leader's choice: this is the link of the two."""
+
+
+class Have(Message, frozen=True, kw_only=True, tag="have"):
+    """What the sender holds; `last` ends the list of link-up."""
+
+    streams: Annotated[tuple[Holding, ...], Meta(max_length=MAX_HOLDINGS)]
+    last: bool = False
+
+
+class Entry(Message, frozen=True, kw_only=True, tag="entry"):
+    """One entry of a stream, as the bytes that its author encoded (`decode_body`)."""
+
+    stream: StreamName
+    seq: Sequence
+    bytes: Annotated[bytes, Meta(min_length=1, max_length=MAX_ENTRY)]
+    history: bool = False
+    signature: Signature | None = None
+
+
+class Refused(Message, frozen=True, kw_only=True, tag="refused"):
+    """An entry that the sender could not take, and why."""
+
+    stream: StreamName
+    seq: Sequence
+    code: Code
+
+
+class Seen(Message, frozen=True, kw_only=True, tag="seen"):
+    """Every line of the stream up to `seq` was displayed to a person or confirmed by a program."""
+
+    stream: StreamName
+    seq: Sequence
+
+
+class Window(Message, frozen=True, kw_only=True, tag="window"):
+    """How many entries, and how many bytes of them, may be sent in all since Select."""
+
+    entries: Integer
+    bytes: Integer
+
+
+class History(Message, frozen=True, kw_only=True, tag="history"):
+    """From a reader: asks for older entries. From the author: that range was answered."""
+
+    stream: StreamName
+    first: Sequence
+    last: Sequence
+
+
+class Record(Message, frozen=True, kw_only=True, tag="record"):
+    """A roster record, of the sender or of somebody else."""
+
+    body: Annotated[bytes, Meta(min_length=1, max_length=MAX_RECORD)]
+    signature: Signature
+
+
+# --- what travels signed or opaque inside messages
+
+
+class RecordBody(Part, frozen=True, kw_only=True):
+    """The body of a roster record, under the domain "p2pchat record v1\\0"."""
+
+    key: Key
+    server: Id
+    handle: Handle
+    name: Annotated[str, Meta(max_length=64)] = ""
+    addresses: Annotated[tuple[Address, ...], Meta(max_length=4)] = ()
+    counter: Integer
+    successor: Annotated[bytes, Meta(max_length=64)] | None = None
+    prekeys: Annotated[bytes, Meta(max_length=2048)] | None = None
+
+
+class EntryBody(Struct, frozen=True, kw_only=True):
+    """What an author wrote: the bytes inside an Entry."""
+
+    id: Token
+    number: Integer
+    lamport: Integer
+    time: Integer
+    kind: Annotated[str, Meta(min_length=1, max_length=32)]
+    auth: Annotated[str, Meta(min_length=1, max_length=16)]
+    body: Raw
+
+
+class TextBody(Part, frozen=True, kw_only=True):
+    """The body of an entry of kind "text"."""
+
+    text: str
+
+
+class ResetBody(Part, frozen=True, kw_only=True):
+    """The body of an entry of kind "reset": what was confirmed of the stream that this one replaces."""
+
+    stream: StreamName
+    seq: Integer
+    head: Head
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    Hello,
+    Ping,
+    Pong,
+    Bye,
+    ServerHello,
+    Register,
+    Registered,
+    Declined,
+    Watch,
+    Roster,
+    Changes,
+    Ask,
+    Accept,
+    Reject,
+    Select,
+    Have,
+    Entry,
+    Refused,
+    Seen,
+    Window,
+    History,
+    Record,
+)
+
+
+def tag_of(kind: type[Message]) -> str:
+    """The tag that names a class of messages on the wire."""
+    return str(kind.__struct_config__.tag)
+
+
+class _Envelope(Struct):
+    """What is read of a frame before anything else."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+_envelope = msgspec.msgpack.Decoder(_Envelope)
+_decoders: dict[str, Callable[[bytes], Message]] = {
+    tag_of(kind): msgspec.msgpack.Decoder(kind).decode for kind in MESSAGES
+}
+_encode = msgspec.msgpack.Encoder().encode
+
+# The last two are no msgspec errors: a str that is no UTF-8 where it is skipped, and nesting without end.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def encode(message: Message) -> bytes:
+    """The body of the frame that carries `message`."""
+    return _encode(message)
+
+
+def decode(frame: bytes) -> Message | None:
+    """
+    The message in a frame's body; None for an unknown one that asks to be skipped (`x-`).
+
+    Raises RemoteProtocolError(MALFORMED) for anything else that is no message.
+    """
+    try:
+        tag = _envelope.decode(frame).type
+        decoder = _decoders.get(tag)
+        if decoder is not None:
+            return decoder(frame)
+    except _UNREADABLE as error:
+        raise RemoteProtocolError(EndCode.MALFORMED, f"unreadable message: {type(error).__name__}") from None
+    if tag.startswith("x-"):
+        return None
+    raise RemoteProtocolError(EndCode.MALFORMED, "unknown type of message")
+
+
+BodyType = TypeVar("BodyType", bound=Struct)
+
+
+class BodyCodec:
+    """Encodes and decodes the parts that travel as opaque bytes, with one decoder for each type."""
+
+    _decoders: ClassVar[dict[type[Struct], msgspec.msgpack.Decoder[Any]]] = {
+        kind: msgspec.msgpack.Decoder(kind) for kind in (RecordBody, EntryBody, TextBody, ResetBody)
+    }
+
+    @classmethod
+    def decode(cls, kind: type[BodyType], data: bytes | Raw) -> BodyType:
+        """Raises RemoteProtocolError(MALFORMED) for bytes that are no `kind`."""
+        try:
+            value: BodyType = cls._decoders[kind].decode(data)
+        except _UNREADABLE as error:
+            raise RemoteProtocolError(
+                EndCode.MALFORMED, f"unreadable {kind.__name__}: {type(error).__name__}"
+            ) from None
+        return value
+
+
+decode_body = BodyCodec.decode
+
+
+def encode_body(value: RecordBody | EntryBody | TextBody | ResetBody) -> bytes:
+    """The bytes of a part that travels opaque; raises LocalProtocolError above MAX_ENTRY."""
+    data = _encode(value)
+    if len(data) > MAX_ENTRY:
+        raise LocalProtocolError(f"{type(value).__name__} of {len(data)} bytes")
+    return data
+
+
+def raw(value: TextBody | ResetBody | None) -> Raw:
+    """The body of an entry as it stands inside EntryBody; None is the empty map of a `void`."""
+    return Raw(_encode({} if value is None else value))
+
+
+def end_code(code: str) -> EndCode:
+    """A code from the wire as we know it."""
+    try:
+        return EndCode(code)
+    except ValueError:
+        return EndCode.UNKNOWN
