@@ -1,0 +1,176 @@
+"""
+What people's front ends and programs hold: commands in, replies and events out.
+
+Two unions, `Command` and `Event`, apart from the wire, and `Api`, which executes the one and tells the other. There
+are two implementations, in the peer's process and over its local socket; a front end cannot tell which it has. The
+rendezvous server's commands (`ServerCommand`) go over its local socket in the same shape; `status` and `stop` have
+one name at both. All of it encodes as JSON (docs/local-api.md).
+
+Text from other people stands here raw: whoever shows it cleans it first (`core.text.clean`).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from .commands import (
+    Accept,
+    AddContact,
+    Block,
+    Close,
+    Command,
+    Confirm,
+    Connect,
+    Contacts,
+    Displayed,
+    ListPeople,
+    Reject,
+    RemoveContact,
+    SafetyNumber,
+    Say,
+    Status,
+    Stop,
+    Trust,
+    Unblock,
+    Verify,
+    WhoAmI,
+    WhoIs,
+)
+from .events import (
+    Answered,
+    AskEnded,
+    Asked,
+    Asking,
+    Back,
+    Delivered,
+    Displaced,
+    Doubt,
+    Ended,
+    Event,
+    NotDelivered,
+    Opened,
+    PresenceChanged,
+    Problem,
+    Queued,
+    Said,
+    Seen,
+    ServerChanged,
+    Silent,
+    Stopping,
+)
+from .replies import (
+    Accepted,
+    Done,
+    Myself,
+    PeerStatus,
+    People,
+    Reply,
+    Safety,
+    Started,
+)
+from .rendezvous import (
+    JoinLinks,
+    RosterRow,
+    RosterRows,
+    ServerCommand,
+    ServerReply,
+    ServerReport,
+    ShowLinks,
+    ShowRoster,
+    ShowServer,
+    StopServer,
+)
+from .values import (
+    Person,
+    ServerStatus,
+)
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+__all__ = [
+    "Accept",
+    "Accepted",
+    "AddContact",
+    "Answered",
+    "Api",
+    "AskEnded",
+    "Asked",
+    "Asking",
+    "Back",
+    "Block",
+    "Close",
+    "Command",
+    "Confirm",
+    "Connect",
+    "Contacts",
+    "Delivered",
+    "Displaced",
+    "Displayed",
+    "Done",
+    "Doubt",
+    "Ended",
+    "Event",
+    "JoinLinks",
+    "ListPeople",
+    "Myself",
+    "NotDelivered",
+    "Opened",
+    "PeerStatus",
+    "People",
+    "Person",
+    "PresenceChanged",
+    "Problem",
+    "Queued",
+    "Reject",
+    "RemoveContact",
+    "Reply",
+    "RosterRow",
+    "RosterRows",
+    "Safety",
+    "SafetyNumber",
+    "Said",
+    "Say",
+    "Seen",
+    "ServerChanged",
+    "ServerCommand",
+    "ServerReply",
+    "ServerReport",
+    "ServerStatus",
+    "ShowLinks",
+    "ShowRoster",
+    "ShowServer",
+    "Silent",
+    "Started",
+    "Status",
+    "Stop",
+    "StopServer",
+    "Stopping",
+    "Subscription",
+    "Trust",
+    "Unblock",
+    "Verify",
+    "WhoAmI",
+    "WhoIs",
+]
+
+
+class Subscription(Protocol):
+    """What `subscribe` gives back."""
+
+    def cancel(self) -> None:
+        """No more events, from now on."""
+
+
+class Api(Protocol):
+    """What a front end holds."""
+
+    def execute(self, command: Command) -> "Deferred[Reply]":
+        """
+        Do it.
+
+        Fires with the reply that the command names, or fails with UserError: one line for the person, and the exit
+        code for a script.
+        """
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Subscription:
+        """Call `listener` with every event from now on, in order, never from inside `execute` or `subscribe`."""

@@ -1,0 +1,168 @@
+"""
+What a front end or a program asks of a peer.
+
+`who` is a petname, a handle on the roster, an id, or (Connect only) ADDRESS[:PORT].
+"""
+
+from .values import Tagged
+
+
+class ListPeople(Tagged, frozen=True, kw_only=True):
+    """Who is on the roster, and who of the contacts is not. Reply: People."""
+
+
+class Contacts(Tagged, frozen=True, kw_only=True):
+    """The contacts. Reply: People."""
+
+
+class WhoAmI(Tagged, frozen=True, kw_only=True):
+    """Reply: Myself."""
+
+
+class WhoIs(Tagged, frozen=True, kw_only=True):
+    """Reply: People with one row."""
+
+    who: str
+
+
+class SafetyNumber(Tagged, frozen=True, kw_only=True):
+    """The digits to compare with somebody. Reply: Safety."""
+
+    who: str
+
+
+class Status(Tagged, frozen=True, kw_only=True):
+    """Reply: PeerStatus."""
+
+
+class Connect(Tagged, frozen=True, kw_only=True):
+    """
+    Ask somebody to chat, and dial them until they are reached or Close is said.
+
+    Reply: Started. What comes of it is told by events (Asking, Opened, Ended). With an address alone somebody
+    yet unknown answers: the event
+    Answered tells who, and Confirm goes on.
+    """
+
+    who: str
+    text: str = ""
+    """One line for the person there."""
+    contact_only: bool = False
+    """Take `who` only for a contact's petname or a whole id, and no stranger's handle."""
+
+
+class Confirm(Tagged, frozen=True, kw_only=True):
+    """Go on with whoever answered at an address (after the event Answered). Reply: Done."""
+
+    who: str
+
+
+class Say(Tagged, frozen=True, kw_only=True):
+    """Send a message. Reply: Accepted, once it is committed to the disk. Refused with UserError if it was not taken."""
+
+    who: str
+    text: str
+
+
+class Accept(Tagged, frozen=True, kw_only=True):
+    """Consent to a request. Reply: Started."""
+
+    who: str
+    scope: str = "once"
+    """"once", "timed", "always"."""
+    seconds: int | None = None
+    """With "timed"."""
+
+
+class Reject(Tagged, frozen=True, kw_only=True):
+    """Refuse a request. Reply: Done."""
+
+    who: str
+
+
+class Close(Tagged, frozen=True, kw_only=True):
+    """
+    End a chat, or stop asking; `once` and `timed` consent end with it. Undelivered messages stay queued. Reply:
+    Done.
+    """
+
+    who: str
+
+
+class Verify(Tagged, frozen=True, kw_only=True):
+    """Note that the digits were compared, or (verified=False) take it back. Reply: Done."""
+
+    who: str
+    verified: bool = True
+
+
+class Trust(Tagged, frozen=True, kw_only=True):
+    """
+    Keep somebody as a contact; classical=True lets them come back without post-quantum key agreement. Reply:
+    Done.
+    """
+
+    who: str
+    classical: bool = False
+
+
+class Block(Tagged, frozen=True, kw_only=True):
+    """Refuse somebody from now on, without telling them why. Reply: Done."""
+
+    who: str
+
+
+class Unblock(Tagged, frozen=True, kw_only=True):
+    """Reply: Done."""
+
+    who: str
+
+
+class AddContact(Tagged, frozen=True, kw_only=True):
+    """Keep an id as a contact whose requests are accepted. Reply: People with one row."""
+
+    id: str
+    name: str = ""
+    """The petname; empty: the handle if known, else the id's first letters."""
+
+
+class RemoveContact(Tagged, frozen=True, kw_only=True):
+    """Keep somebody no longer as a contact; the pin and the history stay. Reply: Done."""
+
+    who: str
+
+
+class Displayed(Tagged, frozen=True, kw_only=True):
+    """Every message of that person up to `entry` was displayed to a person who looks at that chat. Reply: Done."""
+
+    who: str
+    entry: int
+    """The `entry` of the last Said."""
+
+
+class Stop(Tagged, frozen=True, kw_only=True):
+    """End the process in order. Reply: Done."""
+
+
+Command = (
+    ListPeople
+    | Contacts
+    | WhoAmI
+    | WhoIs
+    | SafetyNumber
+    | Status
+    | Connect
+    | Confirm
+    | Say
+    | Accept
+    | Reject
+    | Close
+    | Verify
+    | Trust
+    | Block
+    | Unblock
+    | AddContact
+    | RemoveContact
+    | Displayed
+    | Stop
+)

@@ -1,0 +1,70 @@
+"""What stands inside commands, replies and events: people, servers, and the base of all of them."""
+
+from msgspec import Struct
+
+
+def _tag(name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+
+
+class Value(Struct, frozen=True, kw_only=True):
+    """Base of what stands inside replies and events."""
+
+
+class Tagged(Struct, frozen=True, kw_only=True, tag_field="type", tag=_tag):
+    """Base of commands, replies and events: each encodes with a "type", its class's name in kebab case."""
+
+
+class Person(Value, frozen=True, kw_only=True):
+    """Somebody, as one's own peer knows them."""
+
+    id: str
+    """The whole id in its written form."""
+    name: str
+    """What one's own peer calls them: the contact's petname, or else the handle, which proves nothing."""
+    handle: str = ""
+    """What they call themselves."""
+    display_name: str = ""
+    """Free text of their own choice; raw."""
+    standing: str = "new"
+    """"new" (never met), "known" (met, or added), "verified", "blocked"."""
+    contact: bool = False
+    """Whether one's own person keeps them as a contact."""
+    consent: str = "ask"
+    """"ask" or "always": what happens when they ask to chat."""
+    online: bool | None = None
+    """What the server says; None if no server says anything."""
+    last_known: bool = False
+    """The addresses are from a record that was kept, while no server is there to confirm it."""
+    addresses: tuple[str, ...] = ()
+    """HOST:PORT as signed by them, then as observed by the server."""
+    chat: str = "none"
+    """"none", "asking", "asked", "open", "lost" (consent stands, no link now)."""
+    path: str = ""
+    """How the link goes: "direct" so far; empty without a link."""
+    group: str = ""
+    """The key agreement of the link, such as X25519MLKEM768."""
+    scope: str = ""
+    """The consent that the chat stands on: "once", "timed", "always"."""
+    unsent: int = 0
+    """Own messages to them that are not delivered."""
+
+
+class ServerStatus(Value, frozen=True, kw_only=True):
+    """One rendezvous server, as the peer sees it."""
+
+    id: str
+    address: str
+    """HOST:PORT as joined."""
+    state: str
+    """"connecting", "online", "lost", "refused"."""
+    reason: str = ""
+    """Why it is lost or refused: a word of core.errors.EndCode, or one line."""
+    observed: str = ""
+    """The address from which the server sees us."""
+    online: int = 0
+    """Peers online there, oneself not counted."""
+    trust: str = "pinned"
+    """"pinned" or "certified"."""
+    handle: str = ""
+    """One's own handle there."""
