@@ -5,6 +5,8 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
     +-- ProtocolError              never raised itself
     |   +-- LocalProtocolError     we asked for something that the state forbids: our bug
     |   +-- RemoteProtocolError    the far side broke a rule; carries the code that tells it so
+    |       +-- HandshakeRefused   it did not show in TLS what it must; the text is fit for a person
+    |           +-- CertificateExpired
     +-- UserError                  one line for a person: what happened and what to do next
         +-- UsageError             the words of a command or option are off (exit code 2)
         +-- StateError             the state directory cannot be used
@@ -17,6 +19,7 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
 What crosses the wire is an `EndCode`, never the text of an exception.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -99,6 +102,26 @@ class RemoteProtocolError(ProtocolError):
         super().__init__(reason)
         self.code = code
         """What the far side is told."""
+
+
+class HandshakeRefused(RemoteProtocolError):
+    """
+    The far side did not show in its TLS handshake what it must; nothing was said to it, nor believed.
+
+    The text completes a sentence for a person: "cannot connect to lab1: its certificate ...".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(EndCode.VIOLATION, reason)
+
+
+class CertificateExpired(HandshakeRefused):
+    """A server's CA-issued certificate ran out at `not_after`; its operator has to renew it."""
+
+    def __init__(self, not_after: datetime) -> None:
+        super().__init__(f"its certificate expired on {not_after:%Y-%m-%d}; whoever runs it must renew it")
+        self.not_after = not_after
+        """The end of its validity, in UTC."""
 
 
 class UserError(ChatError):
