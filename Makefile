@@ -1,0 +1,47 @@
+# Every target sets itself up: all it needs is Python 3.11 or newer with its venv module, make, and a package
+# registry that pip can reach. A second run finds everything in place; setup.cfg changing brings it up to date.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+environment := .venv
+python := $(environment)/bin/python
+installed := $(environment)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: $(installed) ## a server and two peers on this machine; you are one of them
+	@$(python) docs/examples/demo.py
+
+test: $(installed) ## ruff, mypy, all tests, coverage
+	@$(python) -m tests.gate
+
+check: $(installed) ## ruff and mypy only
+	@$(python) -m tests.gate check
+
+bench: $(installed) ## speed and memory beside a bare Twisted program
+	@$(python) -m benchmarks
+
+soak: $(installed) ## all tests with full counts, and those that are slow or need the registry
+	@P2PCHAT_SOAK=1 $(python) -m tests.gate trial
+
+clean: ## remove what the other targets left, but for .venv
+	@rm -rf build dist *.egg-info _trial_temp* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis demo-state
+	@rm -f twisted/plugins/dropin.cache
+	@find p2pchat tests twisted docs benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment without pip was left half made, or made without ensurepip; --clear makes it anew.
+$(installed): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "p2pchat needs Python 3.11 or newer: apt install python3 python3-venv" >&2; exit 1; }
+	@$(python) -c 'import pip' 2>/dev/null || $(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    test "$$(id -u)" = 0 && apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends python3-venv; } || { \
+	    echo "this Python cannot make a virtual environment: apt install python3-venv" >&2; exit 1; }
+	@$(python) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(environment)
+	@echo "installing p2pchat and its tools into $(environment)"
+	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,258 @@
+"""
+The gate: every check that this project has, and one honest line at the end.
+
+    python -m tests.gate                   ruff, mypy, all tests under coverage
+    python -m tests.gate check             ruff and mypy
+    python -m tests.gate trial [NAME ...]  the tests alone, or those named, with trial's distributed runner
+
+What is counted comes from trial's own results, test by test: the worst of a test's outcomes is its outcome,
+and a test that was loaded but never reported has failed. Each check around the tests that fails counts as one
+more.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, cast
+
+from twisted.trial._dist.disttrial import DistTrialRunner
+from twisted.trial.reporter import TextReporter
+from twisted.trial.runner import TestLoader
+from twisted.trial.unittest import makeTodo
+
+JOBS = 2
+"""Worker processes: CI has two cores, and most tests wait for nothing."""
+CHECK_LIMIT = 300.0
+"""Seconds for one of the checks; mypy without its cache needs about 60."""
+TRIAL_LIMIT = 1500.0
+"""Seconds for all tests: several times what they need; a hang must end with a line and not with silence."""
+LINE_FILE = Path("build/gate.line")
+"""Where the last line is left for `.ci/run`, since make prints its own when a target fails."""
+TRIAL_RESULT = Path("build/trial.json")
+CHECKED = ("p2pchat", "tests", "twisted/plugins/p2pchat_plugins.py", "benchmarks", "docs/examples")
+"""What mypy reads, as far as it is there."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many tests ended how; an expected failure has passed, an unexpected success has failed."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.failed == 0
+
+    def __str__(self) -> str:
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+class Outcome(IntEnum):
+    """How one test ended, the worst last."""
+
+    PASSED = 0
+    SKIPPED = 1
+    FAILED = 2
+
+
+class OutcomeReporter(TextReporter):
+    """trial's dots and summary, and beside them the outcome of each test by its id."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.outcomes: dict[str, Outcome] = {}
+
+    def _note(self, test: Any, outcome: Outcome) -> None:
+        name = test.id()
+        self.outcomes[name] = max(outcome, self.outcomes.get(name, outcome))
+
+    def addSuccess(self, test: Any) -> None:
+        super().addSuccess(test)
+        self._note(test, Outcome.PASSED)
+
+    def addExpectedFailure(self, test: Any, *details: Any) -> None:
+        super().addExpectedFailure(test, *details)
+        self._note(test, Outcome.PASSED)
+
+    def addSkip(self, test: Any, reason: Any) -> None:
+        super().addSkip(test, reason)
+        self._note(test, Outcome.SKIPPED)
+
+    def addFailure(self, test: Any, failure: Any) -> None:
+        super().addFailure(test, failure)
+        self._note(test, Outcome.FAILED)
+
+    def addError(self, test: Any, failure: Any) -> None:
+        super().addError(test, failure)
+        self._note(test, Outcome.FAILED)
+
+    def addUnexpectedSuccess(self, test: Any, todo: Any = None) -> None:
+        # From a worker the reason comes as bare text, on which trial's summary fails (Twisted 26.10).
+        super().addUnexpectedSuccess(test, makeTodo(todo) if isinstance(todo, str) else todo)
+        self._note(test, Outcome.FAILED)
+
+
+def count(loaded: Iterable[str], outcomes: dict[str, Outcome]) -> Tally:
+    """The tally of `outcomes` (test id to outcome), where every `loaded` id without one counts as failed."""
+    ended = {**dict.fromkeys(loaded, Outcome.FAILED), **outcomes}
+    values = list(ended.values())
+    return Tally(
+        values.count(Outcome.PASSED),
+        values.count(Outcome.FAILED),
+        values.count(Outcome.SKIPPED),
+    )
+
+
+def test_ids(suite: Any) -> Iterator[str]:
+    """The ids of all tests in a suite, those of modules that could not be imported among them."""
+    try:
+        members = iter(suite)
+    except TypeError:
+        yield suite.id()
+        return
+    for member in members:
+        yield from test_ids(member)
+
+
+def run_trial(names: Sequence[str], jobs: int, result_file: Path | None) -> Tally:
+    """Run the tests under `names` (packages, modules, classes, methods) on `jobs` workers and count them."""
+    suite = TestLoader().loadByNames(list(names), recurse=True)
+    loaded = list(test_ids(suite))
+    if not loaded:
+        print(f"no tests in {' '.join(names)}")
+        tally = Tally(failed=1)
+    else:
+        reporter = cast(OutcomeReporter, DistTrialRunner(OutcomeReporter, jobs, []).run(suite))
+        tally = count(loaded, reporter.outcomes)
+    if result_file is not None:
+        result_file.parent.mkdir(parents=True, exist_ok=True)
+        result_file.write_text(json.dumps(asdict(tally)))
+    return tally
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the gate."""
+
+    name: str
+    command: tuple[str, ...]
+    limit: float = CHECK_LIMIT
+    """Seconds until it is killed, with everything that it started, and counts as failed."""
+
+
+def run_step(step: Step) -> bool:
+    """Run one command without an input, its output going to ours; whether it succeeded in time."""
+    print(f"== {step.name}", flush=True)
+    process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        succeeded = process.wait(step.limit) == 0
+    except subprocess.TimeoutExpired:
+        print(f"{step.name} did not end within {step.limit:.0f} s", flush=True)
+        return False
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if not succeeded:
+        print(f"{step.name} failed", flush=True)
+    return succeeded
+
+
+def check_steps() -> list[Step]:
+    """What looks at the source without running it."""
+    ruff = (sys.executable, "-m", "ruff")
+    rules = ("--config", ".ci/ruff.toml", ".")
+    sources = tuple(path for path in CHECKED if path.endswith(".py") or any(Path(path).rglob("*.py")))
+    return [
+        Step("ruff check", (*ruff, "check", *rules)),
+        Step("ruff format", (*ruff, "format", "--check", *rules)),
+        Step("mypy", (sys.executable, "-m", "mypy", *sources)),
+    ]
+
+
+def trial_step(result_file: Path) -> Step:
+    """All tests, under coverage, in a process of its own."""
+    gate = ("-m", "tests.gate", "trial", "--result", str(result_file))
+    return Step("trial", (sys.executable, "-m", "coverage", "run", *gate), TRIAL_LIMIT)
+
+
+def coverage_steps() -> list[Step]:
+    """What was left by the processes that ran, put together and shown."""
+    coverage = (sys.executable, "-m", "coverage")
+    return [
+        Step("coverage combine", (*coverage, "combine", "--quiet")),
+        Step("coverage", (*coverage, "report")),
+    ]
+
+
+def run_tests(step: Step, result_file: Path) -> Tally:
+    """Run the trial step and read its tally; a run that died before it wrote one has failed."""
+    result_file.unlink(missing_ok=True)
+    succeeded = run_step(step)
+    try:
+        tally = Tally(**json.loads(result_file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return Tally(failed=1)
+    if not succeeded and tally.ok:
+        return replace(tally, failed=1)
+    return tally
+
+
+def run_gate(before: Sequence[Step], trial: Step, after: Sequence[Step], result_file: Path) -> Tally:
+    """Run everything, whatever fails on the way, and count."""
+    failed = sum(not run_step(step) for step in before)
+    tally = run_tests(trial, result_file)
+    failed += sum(not run_step(step) for step in after)
+    return replace(tally, failed=tally.failed + failed)
+
+
+def whole_gate() -> bool:
+    """`make test`: all checks and tests; leaves the last line in `LINE_FILE`."""
+    LINE_FILE.unlink(missing_ok=True)
+    for stale in [Path(".coverage"), *Path().glob(".coverage.*")]:
+        stale.unlink(missing_ok=True)
+    tally = run_gate(check_steps(), trial_step(TRIAL_RESULT), coverage_steps(), TRIAL_RESULT)
+    LINE_FILE.parent.mkdir(parents=True, exist_ok=True)
+    LINE_FILE.write_text(f"{tally}\n")
+    print(f"make test: {tally}", flush=True)
+    return tally.ok
+
+
+def leave(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """End by an exception, so that the step that is running is killed too."""
+    sys.exit(128 + signal_number)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code: 0 if and only if everything passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gate", description="Check and test p2pchat.")
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("check", help="ruff and mypy only")
+    trial = commands.add_parser("trial", help="the tests only")
+    trial.add_argument("--jobs", type=int, default=JOBS)
+    trial.add_argument("--result", type=Path, help="file for the tally, as JSON")
+    trial.add_argument("names", nargs="*", default=["tests"])
+    options = parser.parse_args(arguments)
+    if options.command == "trial":
+        return 0 if run_trial(options.names, options.jobs, options.result).ok else 1
+    signal.signal(signal.SIGTERM, leave)
+    if options.command == "check":
+        failed = sum(not run_step(step) for step in check_steps())
+        return 1 if failed else 0
+    return 0 if whole_gate() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
