@@ -37,8 +37,8 @@ from .commands import (
 )
 from .events import (
     Answered,
-    AskEnded,
     Asked,
+    AskEnded,
     Asking,
     Back,
     Delivered,
@@ -57,16 +57,6 @@ from .events import (
     Silent,
     Stopping,
 )
-from .replies import (
-    Accepted,
-    Done,
-    Myself,
-    PeerStatus,
-    People,
-    Reply,
-    Safety,
-    Started,
-)
 from .rendezvous import (
     JoinLinks,
     RosterRow,
@@ -78,6 +68,16 @@ from .rendezvous import (
     ShowRoster,
     ShowServer,
     StopServer,
+)
+from .replies import (
+    Accepted,
+    Done,
+    Myself,
+    PeerStatus,
+    People,
+    Reply,
+    Safety,
+    Started,
 )
 from .values import (
     Person,
