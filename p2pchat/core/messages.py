@@ -35,7 +35,7 @@ MAX_HOLDINGS = 128
 """Most streams in one Have: 128 of some 230 bytes fit into a frame."""
 
 MAX_WATCHED = 512
-"""Most ids in one Watch: 512 of 34 bytes, so that it may come in any state."""
+"""Most ids in one Watch: more contacts than a person keeps."""
 
 Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Sequence = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]

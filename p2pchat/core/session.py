@@ -1,0 +1,373 @@
+"""
+The life of one link, without any I/O: what may cross it when, and how long it may be silent.
+
+Rule 1: every state, and every message that is legal in it, stands in the tables below.
+Rule 2: this module does not know who dialled whom, nor what a message means to people.
+Rule 3: it never reads a clock; the caller passes `now`, in seconds of a monotonic clock.
+
+docs/protocol.md, sections 1, 4, 6, 7 and 8. The ids, and with them who leads, come from TLS.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+
+from .errors import EndCode, LocalProtocolError, RemoteProtocolError
+from .framing import LARGE_FRAME, FrameBuffer, encode_frame
+from .messages import (
+    Accept,
+    Ask,
+    Bye,
+    Changes,
+    Declined,
+    Entry,
+    Have,
+    Hello,
+    History,
+    Message,
+    Ping,
+    Pong,
+    Record,
+    Refused,
+    Register,
+    Registered,
+    Reject,
+    Roster,
+    Seen,
+    Select,
+    ServerHello,
+    Watch,
+    Window,
+    decode,
+    encode,
+    tag_of,
+)
+
+HELLO_WITHIN = 10.0
+"""Seconds from the start of a link to the far side's hello."""
+
+REGISTER_WITHIN = 30.0
+"""Seconds from the start of a server link to a registration."""
+
+FRAME_WITHIN = 30.0
+"""Seconds in which a frame that began must be whole."""
+
+RATE = 20.0
+"""Messages a second that move no vector and no window."""
+
+BURST = 100.0
+"""How many of them may come at once."""
+
+FRAGMENT_RATE = 2_000.0
+"""Reads a second that complete no frame: a frame of 64 KiB needs four when TLS records are full."""
+
+FRAGMENT_BURST = 20_000.0
+
+
+class State(Enum):
+    """Where a link is in its life."""
+
+    GREETING = "greeting"
+    """The far side's hello has not come."""
+    ASKING = "asking"
+    """Peer link: nobody has accepted."""
+    WE_ACCEPTED = "we accepted"
+    """Peer link: our accept was sent."""
+    THEY_ACCEPTED = "they accepted"
+    """Peer link: their accept has come."""
+    OPEN = "open"
+    """Peer link: both accepted."""
+    SELECTED = "selected"
+    """Peer link: the leader chose it; conversations flow."""
+    REGISTERING = "registering"
+    """Server link: the peer is not on the roster yet."""
+    REGISTERED = "registered"
+    """Server link: the peer is online."""
+    CLOSED = "closed"
+    """Nothing more may cross."""
+
+
+class Side(Enum):
+    """Which end of which link we are."""
+
+    LEADER = "leader"
+    """Peer link: our id is the lower one."""
+    FOLLOWER = "follower"
+    """Peer link: our id is the higher one."""
+    CLIENT = "client"
+    """Server link: the peer."""
+    SERVER = "server"
+    """Server link: the rendezvous server."""
+
+
+Legal = dict[State, dict[type[Message], State]]
+"""For each state the messages that may cross in one direction, and the state that each leads to."""
+
+S = State
+
+
+def _stay(state: State, *kinds: type[Message]) -> dict[type[Message], State]:
+    """These messages change nothing; and those that are legal whenever somebody is there."""
+    legal: tuple[type[Message], ...] = (*kinds, Ping, Pong)
+    return dict.fromkeys(legal, state) | {Bye: S.CLOSED}
+
+
+_CHAT = (Have, Entry, Refused, Seen, Window, History, Record)
+
+_PEER_SENDS: Legal = {
+    S.GREETING: {},
+    S.ASKING: _stay(S.ASKING, Ask) | {Accept: S.WE_ACCEPTED, Reject: S.CLOSED},
+    S.WE_ACCEPTED: _stay(S.WE_ACCEPTED),
+    S.THEY_ACCEPTED: _stay(S.THEY_ACCEPTED, Ask) | {Accept: S.OPEN, Reject: S.CLOSED},
+    S.OPEN: _stay(S.OPEN, Record),
+    S.SELECTED: _stay(S.SELECTED, *_CHAT),
+    S.CLOSED: {},
+}
+_PEER_RECEIVES: Legal = {
+    S.GREETING: {Hello: S.ASKING},
+    S.ASKING: _stay(S.ASKING, Ask) | {Accept: S.THEY_ACCEPTED, Reject: S.CLOSED},
+    S.WE_ACCEPTED: _stay(S.WE_ACCEPTED, Ask) | {Accept: S.OPEN, Reject: S.CLOSED},
+    S.THEY_ACCEPTED: _stay(S.THEY_ACCEPTED),
+    S.OPEN: _stay(S.OPEN, Record),
+    S.SELECTED: _stay(S.SELECTED, *_CHAT),
+    S.CLOSED: {},
+}
+_TO_SERVER: Legal = {
+    S.GREETING: {},
+    S.REGISTERING: _stay(S.REGISTERING, Register),
+    S.REGISTERED: _stay(S.REGISTERED, Register, Watch),
+    S.CLOSED: {},
+}
+_FROM_SERVER: Legal = {
+    S.GREETING: {},
+    S.REGISTERING: _stay(S.REGISTERING, Declined) | {Registered: S.REGISTERED},
+    S.REGISTERED: _stay(S.REGISTERED, Registered, Declined, Roster, Changes),
+    S.CLOSED: {},
+}
+_SELECTING: Legal = {S.OPEN: {Select: S.SELECTED}}
+
+
+def _merged(legal: Legal, more: Legal) -> Legal:
+    return {state: kinds | more.get(state, {}) for state, kinds in legal.items()}
+
+
+SENDS: dict[Side, Legal] = {
+    Side.LEADER: _merged(_PEER_SENDS, _SELECTING),
+    Side.FOLLOWER: _PEER_SENDS,
+    Side.CLIENT: _TO_SERVER,
+    Side.SERVER: _merged(_FROM_SERVER, {S.GREETING: {Bye: S.CLOSED}}),
+}
+"""What we may send, and the state that it leads to. The first hello is sent by the constructor."""
+
+RECEIVES: dict[Side, Legal] = {
+    Side.LEADER: _PEER_RECEIVES,
+    Side.FOLLOWER: _merged(_PEER_RECEIVES, _SELECTING),
+    Side.CLIENT: _merged(_FROM_SERVER, {S.GREETING: {ServerHello: S.REGISTERING, Bye: S.CLOSED}}),
+    Side.SERVER: _merged(_TO_SERVER, {S.GREETING: {Hello: S.REGISTERING}}),
+}
+"""What the far side may send, and the state that it leads to."""
+
+ONCE = frozenset({Ask, Accept})
+"""Legal in its states, but once in each direction."""
+
+LARGE = frozenset({S.OPEN, S.SELECTED, S.REGISTERED})
+"""States in which frames of 64 KiB are read."""
+
+PING_AFTER = {Side.LEADER: 15.0, Side.FOLLOWER: 15.0, Side.CLIENT: 10.0, Side.SERVER: 30.0}
+"""Seconds of silence after which we ask; the client's is the heartbeat. The server only listens."""
+
+DEAD_AFTER = {Side.LEADER: 45.0, Side.FOLLOWER: 45.0, Side.CLIENT: 30.0, Side.SERVER: 30.0}
+"""Seconds of silence after which the far side is gone."""
+
+UNPACED = frozenset({Entry, Have, Window, Seen, Refused, History, Roster, Changes, Bye, Hello, ServerHello})
+"""Messages that the window, or the trusted server, bounds; who receives them charges those that move nothing."""
+
+
+class Budget:
+    """A token bucket: `rate` a second, `burst` at once."""
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._at = now
+
+    def spend(self, now: float) -> bool:
+        """Take one token; False if there is none."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Session:
+    """
+    One end of one link.
+
+    After every call that may have queued something the caller sends what data_to_send() returns. It calls
+    handle_timer() no later than at next_timer().
+    """
+
+    __slots__ = (
+        "_budget",
+        "_fragments",
+        "_frame_began",
+        "_heard_at",
+        "_inbound",
+        "_once",
+        "_outbound",
+        "_pinged_at",
+        "_pings",
+        "_sent_at",
+        "_started_at",
+        "side",
+        "state",
+    )
+
+    def __init__(self, side: Side, hello: Hello | ServerHello, now: float) -> None:
+        self.side = side
+        self.state = State.GREETING
+        self._inbound = FrameBuffer()
+        self._outbound: list[bytes] = [encode_frame(encode(hello))]
+        self._once: set[tuple[str, type[Message]]] = set()
+        self._budget = Budget(RATE, BURST, now)
+        self._fragments = Budget(FRAGMENT_RATE, FRAGMENT_BURST, now)
+        self._started_at = self._heard_at = self._sent_at = self._pinged_at = now
+        self._frame_began: float | None = None
+        self._pings = 0
+
+    # --- out
+
+    def may_send(self, kind: type[Message]) -> bool:
+        """Whether the state allows a message of this class now."""
+        return kind in SENDS[self.side][self.state] and ("sent", kind) not in self._once
+
+    def send(self, message: Message, now: float) -> None:
+        """Queue a message; raises LocalProtocolError if the state does not allow it."""
+        self.send_encoded(type(message), encode_frame(encode(message)), now)
+
+    def send_encoded(self, kind: type[Message], frame: bytes, now: float) -> None:
+        """Queue a frame that was encoded once for many links; `kind` says what it holds."""
+        if not self.may_send(kind):
+            raise LocalProtocolError(f"cannot send {tag_of(kind)} as {self.side.value} in {self.state.value}")
+        if kind in ONCE:
+            self._once.add(("sent", kind))
+        self.state = SENDS[self.side][self.state][kind]
+        self._outbound.append(frame)
+        self._sent_at = now
+
+    def data_to_send(self) -> bytes:
+        """The bytes for the network, once."""
+        if not self._outbound:
+            return b""
+        data = b"".join(self._outbound)
+        self._outbound.clear()
+        return data
+
+    # --- in
+
+    def receive(self, data: bytes, now: float) -> Iterator[Message]:
+        """
+        Take bytes from the network and give the messages that they complete, one by one.
+
+        The caller acts on each before it takes the next: an answer may change what is legal. Pings are answered
+        here. Raises RemoteProtocolError, whose code the caller hands to close().
+        """
+        self._inbound.feed(data)
+        whole = False
+        for frame in self._inbound.frames():
+            whole = True
+            message = decode(frame)
+            self._heard_at = now
+            if message is None:
+                self.charge(now)
+                continue
+            self._advance(message, now)
+            match message:
+                case Ping(number=number):
+                    self.send(Pong(number=number), now)
+                case Pong():
+                    pass
+                case _:
+                    yield message
+            if self.state is State.CLOSED:
+                self._inbound.clear()
+                return
+            if self.state in LARGE:
+                self._inbound.limit = LARGE_FRAME
+        self._note_fragment(whole, now)
+
+    def _advance(self, message: Message, now: float) -> None:
+        kind = type(message)
+        legal = RECEIVES[self.side][self.state]
+        if kind not in legal or ("received", kind) in self._once:
+            raise RemoteProtocolError(EndCode.UNEXPECTED, f"{tag_of(kind)} in {self.state.value}")
+        if kind in ONCE:
+            self._once.add(("received", kind))
+        if kind not in UNPACED:
+            self.charge(now)
+        self.state = legal[kind]
+
+    def charge(self, now: float) -> None:
+        """Count a message that moved no vector and no window; raises RemoteProtocolError(RATE) beyond the rate."""
+        if not self._budget.spend(now):
+            raise RemoteProtocolError(EndCode.RATE, "too many messages")
+
+    def _note_fragment(self, whole: bool, now: float) -> None:
+        if not whole and not self._fragments.spend(now):
+            raise RemoteProtocolError(EndCode.RATE, "too many small records")
+        if not len(self._inbound):
+            self._frame_began = None
+        elif whole or self._frame_began is None:
+            self._frame_began = now
+
+    # --- time
+
+    def next_timer(self) -> float:
+        """When handle_timer() has something to do, at the latest."""
+        return min(self._deadlines(), self._heard_at + DEAD_AFTER[self.side], self._ping_at())
+
+    def _deadlines(self) -> float:
+        deadline = float("inf")
+        if self.state is State.GREETING:
+            deadline = self._started_at + HELLO_WITHIN
+        elif self.state is State.REGISTERING:
+            deadline = self._started_at + REGISTER_WITHIN
+        if self._frame_began is not None:
+            deadline = min(deadline, self._frame_began + FRAME_WITHIN)
+        return deadline
+
+    def _ping_at(self) -> float:
+        if self.state is State.GREETING or self.side is Side.SERVER:
+            return float("inf")
+        if self.side is Side.CLIENT:
+            return self._sent_at + PING_AFTER[self.side]
+        # What we send ourselves is no sign of life of the other.
+        return max(self._heard_at, self._pinged_at) + PING_AFTER[self.side]
+
+    def handle_timer(self, now: float) -> None:
+        """Ask a silent far side; raises RemoteProtocolError(TIMEOUT) if it is gone or too slow."""
+        if self.state is State.CLOSED:
+            return
+        if now >= self._deadlines() or now >= self._heard_at + DEAD_AFTER[self.side]:
+            raise RemoteProtocolError(EndCode.TIMEOUT, f"{self.state.value} took too long, or silence")
+        if now >= self._ping_at():
+            self._pings += 1
+            self._pinged_at = now
+            self.send(Ping(number=self._pings), now)
+
+    def silence(self, now: float) -> float:
+        """Seconds since the far side was last heard."""
+        return now - self._heard_at
+
+    # --- end
+
+    def close(self, code: EndCode, now: float) -> None:
+        """Say why, where the state allows it, and end."""
+        if self.may_send(Bye):
+            self.send(Bye(code=code.value), now)
+        self.state = State.CLOSED
+        self._inbound.clear()
