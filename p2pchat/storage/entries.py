@@ -1,0 +1,203 @@
+"""The table of entries: what was said. How they hang together (heads, order, doubt) is core/delivery's to know."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import apsw
+
+from p2pchat.storage.query import Value, changed, row, rows
+
+
+class NewEntry(NamedTuple):
+    """An entry that is about to be stored in a stream; times are wall-clock milliseconds."""
+
+    seq: int
+    head: bytes
+    """head(seq)"""
+    id: bytes
+    number: int
+    lamport: int
+    written_at: int
+    arrived_at: int
+    kind: str
+    auth: str
+    history: bool
+    bytes: bytes | None
+    """As its author encoded it."""
+
+
+class StoredEntry(NamedTuple):
+    """One row of `entry`, with its author's peer id."""
+
+    entry: int
+    """Order of arrival."""
+    conversation: int
+    stream: int
+    author: bytes
+    seq: int
+    head: bytes
+    id: bytes
+    number: int
+    lamport: int
+    written_at: int
+    arrived_at: int
+    kind: str
+    auth: str
+    history: bool
+    bytes: bytes | None
+    """As its author encoded it; None if it was deleted here."""
+
+
+class Place(NamedTuple):
+    """Where an entry is to stand."""
+
+    entry: int
+    stream: int
+    seq: int
+    head: bytes
+
+
+_SELECT = (
+    "SELECT entry, conversation, stream, party.peer, seq, head, id, number, lamport, written_at, arrived_at, kind, "
+    "auth, history, bytes FROM entry JOIN party ON party.party = entry.author"
+)
+_INSERT = (
+    "INSERT INTO entry (conversation, stream, author, seq, head, id, number, lamport, written_at, arrived_at, kind, "
+    "auth, history, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Entries:
+    """Entries by place in a stream, by (author, id), by number, by arrival."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def append(self, stream: int, entry: NewEntry) -> int:
+        """Store one entry and move the stream's end to it; its arrival number."""
+        return self.append_many(stream, [entry])
+
+    def append_many(self, stream: int, entries: Iterable[NewEntry]) -> int:
+        """
+        Store entries of a stream, in the order of their seqs, and move the stream's end to the last of them.
+
+        The arrival number of the last; 0 if there were none. What is known already (`known`) must not be among
+        them. Raises `KeyError` if there is no such stream.
+        """
+        owner = row(self._connection, "SELECT conversation, author FROM stream WHERE stream = ?", (stream,))
+        if owner is None:
+            raise KeyError(stream)
+        conversation, author = owner
+        new = [(conversation, stream, author, *entry) for entry in entries]
+        if not new:
+            return 0
+        self._connection.executemany(_INSERT, new)
+        last = self._connection.last_insert_rowid()
+        changed(
+            self._connection, "UPDATE stream SET seq = ?, head = ? WHERE stream = ?", (new[-1][3], new[-1][4], stream)
+        )
+        return last
+
+    def load_range(self, stream: int, from_seq: int, max_entries: int, max_bytes: int) -> list[StoredEntry]:
+        """
+        Entries of a stream in order, from `from_seq` on: at most so many, of at most so many bytes together.
+
+        The first one is given whatever its size, so that whoever asks gets on.
+        """
+        found: list[StoredEntry] = []
+        size = 0
+        for each in self._connection.execute(
+            f"{_SELECT} WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?", (stream, from_seq, max_entries)
+        ):
+            entry = _entry(each)
+            size += len(entry.bytes or b"")
+            if found and size > max_bytes:
+                break
+            found.append(entry)
+        return found
+
+    def get(self, entry: int) -> StoredEntry | None:
+        """By arrival number."""
+        return self._first("WHERE entry = ?", entry)
+
+    def at(self, stream: int, seq: int) -> StoredEntry | None:
+        """By its place."""
+        return self._first("WHERE stream = ? AND seq = ?", stream, seq)
+
+    def by_author_id(self, author: bytes, id: bytes) -> StoredEntry | None:
+        """By what identifies it for ever."""
+        return self._first("WHERE author = (SELECT party FROM party WHERE peer = ?) AND id = ?", author, id)
+
+    def known(self, author: bytes, ids: Iterable[bytes]) -> dict[bytes, StoredEntry]:
+        """Those of an author's ids that are here, with their entries."""
+        found = ((id, self.by_author_id(author, id)) for id in ids)
+        return {id: entry for id, entry in found if entry is not None}
+
+    def by_number(self, conversation: int, author: bytes, number: int) -> list[StoredEntry]:
+        """What its author calls `number`, in order of arrival: one, if the author is honest."""
+        return self._all(
+            "WHERE conversation = ? AND author = (SELECT party FROM party WHERE peer = ?) AND number = ? "
+            "ORDER BY entry",
+            conversation,
+            author,
+            number,
+        )
+
+    def last(self, conversation: int, count: int, before: int | None = None) -> list[StoredEntry]:
+        """The last entries of a conversation (those before an arrival number), in order of arrival."""
+        found = self._all(
+            "WHERE conversation = ? AND entry < ? ORDER BY entry DESC LIMIT ?",
+            conversation,
+            _ABOVE_ALL if before is None else before,
+            count,
+        )
+        return found[::-1]
+
+    def after(self, entry: int, count: int, conversation: int | None = None) -> list[StoredEntry]:
+        """Entries that arrived after an arrival number, everywhere or in one conversation, in order of arrival."""
+        if conversation is None:
+            return self._all("WHERE entry > ? ORDER BY entry LIMIT ?", entry, count)
+        return self._all("WHERE conversation = ? AND entry > ? ORDER BY entry LIMIT ?", conversation, entry, count)
+
+    def newest(self) -> int:
+        """The highest arrival number; 0 if there is none."""
+        found = row(self._connection, "SELECT max(entry) FROM entry")
+        return int(found[0] or 0) if found else 0
+
+    def head_at(self, stream: int, seq: int) -> bytes | None:
+        """head(seq) of a stream, also just before its first entry; None if it is not here."""
+        found = row(
+            self._connection,
+            "SELECT head FROM entry WHERE stream = ?1 AND seq = ?2 "
+            "UNION ALL SELECT base FROM stream WHERE stream = ?1 AND first = ?2 + 1",
+            (stream, seq),
+        )
+        return None if found is None else bytes(found[0])
+
+    def move(self, places: Iterable[Place]) -> None:
+        """Put entries into their new places (another stream of the same author); no stream's end moves by it."""
+        self._connection.executemany(
+            "UPDATE entry SET stream = ?2, seq = ?3, head = ?4 WHERE entry = ?1", (tuple(each) for each in places)
+        )
+
+    def rewrite(self, entry: int, kind: str, bytes: bytes | None) -> None:
+        """Give an entry another kind and other bytes (a cancelled one becomes void); its heads are `move`d apart."""
+        changed(self._connection, "UPDATE entry SET kind = ?, bytes = ? WHERE entry = ?", (kind, bytes, entry))
+
+    def erase(self, entries: Iterable[int]) -> None:
+        """Delete what was said; the ids stay, so that it does not come back."""
+        self._connection.executemany("UPDATE entry SET bytes = NULL WHERE entry = ?", ((each,) for each in entries))
+
+    def _first(self, rest: str, *values: Value) -> StoredEntry | None:
+        found = row(self._connection, f"{_SELECT} {rest}", values)
+        return None if found is None else _entry(found)
+
+    def _all(self, rest: str, *values: Value) -> list[StoredEntry]:
+        return [_entry(found) for found in rows(self._connection, f"{_SELECT} {rest}", values)]
+
+
+_ABOVE_ALL = (1 << 63) - 1
+
+
+def _entry(found: tuple[Any, ...]) -> StoredEntry:
+    return StoredEntry._make((*found[:13], bool(found[13]), found[14]))

@@ -1,0 +1,249 @@
+"""
+What a database is made of: its numbered schema as SQL text, and the numbered steps from one to the next.
+
+A new database is made whole under another name and then moved to its place. An older one is copied first and
+then upgraded step by step, each step one transaction. A newer one is refused (F21), a damaged one too (F20):
+nothing here ever replaces a database that is there, or starts an empty one beside what is left of an old one.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import apsw
+
+from p2pchat.core.errors import StateError, StoreError, StoreTooNew
+from p2pchat.storage.failures import corrupt, told_to_people
+from p2pchat.storage.files import sync_directory
+
+TablesT = TypeVar("TablesT")
+
+BUSY_MILLISECONDS = 5_000
+"""How long a statement waits for a lock; only a copy or a look by another program ever holds one."""
+
+QUICK_CHECK_SIZE = 4 << 20
+"""Bytes: a database up to this is checked whole at the start (some 20 ms); a larger one as it is read."""
+
+SCRIPTS = files("p2pchat.storage")
+"""The SQL that is installed with this package."""
+
+STATEMENT_CACHE = 200
+"""Prepared statements kept by each connection: more than there are texts of SQL."""
+
+
+@dataclass(frozen=True)
+class Schema(Generic[TablesT]):
+    """One kind of database: how it is made and upgraded, and the typed access to its tables."""
+
+    name: str
+    """`peer`: the stem of the SQL files and of the database's own name."""
+    application_id: int
+    """32 bits in the file's header that say whose database it is."""
+    version: int
+    """What this program writes; SQLite's user_version."""
+    tables: Callable[[apsw.Connection], TablesT]
+    """Wraps a connection in typed functions."""
+    source: Traversable = SCRIPTS
+    """Where `NAME-VERSION.sql` and `NAME-FROM-to-TO.sql` are."""
+
+    def script(self) -> str:
+        """The SQL that makes an empty database of the current version."""
+        return self._read(f"{self.name}-{self.version}.sql")
+
+    def upgrade(self, version: int) -> str:
+        """The SQL from `version` to the one after it."""
+        return self._read(f"{self.name}-{version}-to-{version + 1}.sql")
+
+    def _read(self, name: str) -> str:
+        return (self.source / name).read_text("utf-8")
+
+
+def prepare(path: Path, schema: Schema[TablesT], vfs: str | None = None) -> bool:
+    """
+    Make the database if there is none, upgrade it if it is older; true if it was made.
+
+    Whoever calls this holds the state directory's lock. Raises the `StoreError` tree; the file is then as before.
+    With a `vfs` (a simulated disk, which has no rename) the database is made in its place, in one transaction.
+    """
+    with told_to_people(str(path)):
+        made = _make_in_place(path, schema, vfs) if vfs is not None else _make(path, schema)
+        if not made:
+            _bring_up_to_date(path, schema, vfs)
+        return made
+
+
+def open_writer(path: Path, vfs: str | None = None, exclusive: bool = False) -> apsw.Connection:
+    """
+    The one connection that writes. Raises the `StoreError` tree.
+
+    `exclusive`: no other connection will be opened, so no memory is shared (for VFSes that cannot).
+    """
+    with told_to_people(str(path)):
+        connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+        try:
+            if exclusive:
+                connection.pragma("locking_mode", "EXCLUSIVE")
+            if connection.pragma("journal_mode", "WAL") != "wal":
+                raise StoreError(f"{path} cannot be used safely where it is: {_NO_WAL}")
+            # FULL: a commit has reached the disk when it returns, also in WAL mode, where NORMAL waits for the
+            # next checkpoint. fullfsync makes that true on macOS and means nothing elsewhere.
+            connection.pragma("synchronous", "FULL")
+            connection.pragma("fullfsync", True)
+            connection.pragma("checkpoint_fullfsync", True)
+            connection.pragma("foreign_keys", True)
+            # Checkpoints are the writer's own act, since SQLite's automatic ones swallow a failed fsync.
+            connection.wal_autocheckpoint(0)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """A connection that only reads, beside the writer's. Raises the `StoreError` tree."""
+    with told_to_people(str(path)):
+        return _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
+
+
+def backup_file(path: Path, version: int) -> Path:
+    """Where the copy of a database of `version` is kept when it is upgraded."""
+    return path.with_name(f"{path.name}.version-{version}")
+
+
+_NO_WAL = "the file system has no shared memory for SQLite's WAL; choose another directory with --state DIR"
+
+
+def _connect(path: Path, flags: int, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENT_CACHE)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    # Nothing that stands in a database, a damaged or planted one too, may run code or rewrite its own schema.
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    connection.pragma("cell_size_check", True)
+    connection.pragma("temp_store", "MEMORY")  # temporary files would be one more way to be full
+    return connection
+
+
+def _make(path: Path, schema: Schema[TablesT]) -> bool:
+    if os.path.lexists(path):
+        return False
+    for left in (f"{path}-wal", f"{path}-journal"):
+        if os.path.lexists(left):
+            # SQLite would play what is left of the old database into the new one.
+            raise corrupt(str(path), f"it is gone, but {os.path.basename(left)} is still there")
+    new = path.with_name(f"{path.name}.new")
+    try:
+        _remove_new(new)
+        # Made here, so that it and everything SQLite puts beside it is 0600 whatever the umask.
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        _fill(new, schema, None)
+        os.rename(new, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StateError(f"cannot make {path}: {error.strerror}") from error
+    return True
+
+
+def _remove_new(new: Path) -> None:
+    """Drop what a process left that was killed while it made the database."""
+    for name in (new, new.with_name(f"{new.name}-journal")):
+        name.unlink(missing_ok=True)
+
+
+def _make_in_place(path: Path, schema: Schema[TablesT], vfs: str | None) -> bool:
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
+    try:
+        empty = bool(connection.pragma("page_count") == 0)
+    finally:
+        connection.close()
+    if empty:
+        _fill(path, schema, vfs)
+    return empty
+
+
+def _fill(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+    try:
+        connection.pragma("synchronous", "EXTRA")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute(schema.script())
+        connection.pragma("application_id", schema.application_id)
+        connection.pragma("user_version", schema.version)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _bring_up_to_date(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+    try:
+        version = _check(path, schema, connection)
+        if version < schema.version:
+            _back_up(path, connection, backup_file(path, version), vfs)
+            connection.pragma("synchronous", "FULL")
+            for number in range(version, schema.version):
+                _upgrade(path, schema, connection, number)
+    finally:
+        connection.close()
+
+
+def _check(path: Path, schema: Schema[TablesT], connection: apsw.Connection) -> int:
+    """The version of the database; raises if it is damaged, not ours, or newer."""
+    application_id, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application_id != schema.application_id:
+        what = "it is empty" if connection.pragma("page_count") == 0 else f"it is no p2pchat {schema.name} database"
+        raise corrupt(str(path), what)
+    if version > schema.version:
+        raise StoreTooNew(
+            f"{path} was written by a newer p2pchat (its version is {version}, this program knows {schema.version}): "
+            "install the newer one again, or choose another directory with --state DIR"
+        )
+    if connection.pragma("page_count") * connection.pragma("page_size") <= QUICK_CHECK_SIZE:
+        result = connection.pragma("quick_check(1)")
+        if result != "ok":
+            raise corrupt(str(path), str(result))
+    return int(version)
+
+
+def _back_up(path: Path, source: apsw.Connection, copy: Path, vfs: str | None) -> None:
+    """Copy the database, committed pages of its WAL included, whole or not at all."""
+    new = copy if vfs is not None else copy.with_name(f"{copy.name}.new")
+    try:
+        if vfs is None:
+            _remove_new(new)
+            os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        target = apsw.Connection(str(new), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs=vfs)
+        try:
+            with target.backup("main", source, "main") as backup:
+                backup.step(-1)
+        finally:
+            target.close()
+        if vfs is None:
+            os.replace(new, copy)
+            sync_directory(copy.parent)
+    except OSError as error:
+        raise StateError(f"cannot copy {path} to {copy} before its upgrade: {error.strerror}") from error
+
+
+def _upgrade(path: Path, schema: Schema[TablesT], connection: apsw.Connection, version: int) -> None:
+    script = schema.upgrade(version)
+    # Tables are rebuilt by making, copying, dropping and renaming, which foreign keys would forbid half-way.
+    connection.pragma("foreign_keys", False)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        connection.execute(script)
+        if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+            raise StoreError(
+                f"the upgrade of {path} to version {version + 1} failed: nothing was changed; use the older p2pchat "
+                "again and report it"
+            )
+        connection.pragma("user_version", version + 1)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
