@@ -31,7 +31,7 @@ soak: $(installed) ## all tests with full counts, and those that are slow or nee
 clean: ## remove what the other targets left, but for .venv
 	@rm -rf build dist *.egg-info _trial_temp* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis demo-state
 	@rm -f twisted/plugins/dropin.cache
-	@find p2pchat tests twisted docs benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 # An environment without pip was left half made, or made without ensurepip; --clear makes it anew.
 $(installed): setup.cfg pyproject.toml
