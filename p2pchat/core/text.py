@@ -285,8 +285,9 @@ def _visible(found: re.Match[str]) -> str:
 
 def _is_safe(character: str) -> bool:
     # isprintable() is False for Cc Cf Cs Co Cn Zl Zp exactly, and for every Zs but the space itself.
-    printable = character.isprintable() or unicodedata.category(character) == "Zs"
-    return printable and not _DRAWS_NOTHING.match(character)
+    if character.isprintable():
+        return not _DRAWS_NOTHING.match(character)
+    return unicodedata.category(character) == "Zs"
 
 
 def _cap_marks(text: str) -> str:
@@ -323,6 +324,8 @@ def _component(name: str) -> str:
 
 def _fit(text: str, rule: _Rule, tail_octets: int = 0, tail_cells: int = 0) -> str:
     """Cut a cleaned line to its rule's size; of its end so much stays as the tail allows."""
+    if 4 * len(text) <= rule.octets and 2 * len(text) <= rule.cells:
+        return text  # no character takes more
     if octets(text) <= rule.octets and cell_width(text) <= rule.cells:
         return text
     pieces = list(clusters(text))

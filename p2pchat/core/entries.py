@@ -1,0 +1,147 @@
+"""
+Entries: what an author writes, and how a reader judges what came (docs/protocol.md, section 9).
+
+Nothing here makes randomness or reads a clock: ids and times are passed in.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import RemoteProtocolError
+from .messages import (
+    MAX_ENTRY,
+    MAX_TEXT,
+    EntryBody,
+    ResetBody,
+    TextBody,
+    decode_body,
+    encode_body,
+    raw,
+)
+
+LAMPORT_LEAP = 2**32
+"""A lamport this far beyond one's own is stored, but does not move one's own: it could only exhaust the range."""
+
+
+class Kind(StrEnum):
+    """The kinds of entries that this version knows."""
+
+    TEXT = "text"
+    VOID = "void"
+    RESET = "reset"
+
+
+class RefusalCode(StrEnum):
+    """Why a reader cannot take an entry."""
+
+    MALFORMED = "malformed"
+    TOO_BIG = "too-big"
+    CONFLICT = "conflict"
+    AUTH = "auth"
+
+
+AUTH_LINK = "link"
+"""Vouched for by the link that it came over, from its author."""
+
+
+# --- names and chains
+
+
+def conversation_of(one: bytes, other: bytes) -> bytes:
+    """The id of the conversation of two peers, given both ids in any order."""
+    return hashlib.sha256(b"p2pchat conversation v1\0" + min(one, other) + max(one, other)).digest()
+
+
+def stream_name(conversation: bytes, author: bytes, random: bytes) -> bytes:
+    """The 80 bytes that name a stream; `random` are 16 random bytes."""
+    return conversation + author + random
+
+
+def conversation_in(stream: bytes) -> bytes:
+    """The conversation of a stream."""
+    return stream[:32]
+
+
+def author_in(stream: bytes) -> bytes:
+    """The id of a stream's author."""
+    return stream[32:64]
+
+
+def first_head(stream: bytes) -> bytes:
+    """head(0) of a stream."""
+    return hashlib.sha256(b"p2pchat stream v1\0" + stream).digest()
+
+
+def next_head(head: bytes, entry: bytes) -> bytes:
+    """head(n) from head(n-1) and the bytes of entry n."""
+    return hashlib.sha256(head + entry).digest()
+
+
+# --- writing
+
+
+def text_entry(text: str, *, id: bytes, number: int, lamport: int, time: int) -> bytes:
+    """The bytes of a message; the caller has split what is longer than MAX_TEXT."""
+    return _entry(Kind.TEXT, TextBody(text=text), id, number, lamport, time)
+
+
+def reset_entry(stream: bytes, seq: int, head: bytes, *, id: bytes, lamport: int, time: int) -> bytes:
+    """The bytes of the first entry of a stream that replaces `stream`, confirmed up to (seq, head)."""
+    return _entry(Kind.RESET, ResetBody(stream=stream, seq=seq, head=head), id, 0, lamport, time)
+
+
+def void_entry(*, id: bytes, number: int, lamport: int, time: int) -> bytes:
+    """The bytes that stand where a message was taken back before it left."""
+    return _entry(Kind.VOID, None, id, number, lamport, time)
+
+
+def _entry(kind: Kind, body: TextBody | ResetBody | None, id: bytes, number: int, lamport: int, time: int) -> bytes:
+    return encode_body(
+        EntryBody(id=id, number=number, lamport=lamport, time=time, kind=kind.value, auth=AUTH_LINK, body=raw(body))
+    )
+
+
+# --- reading
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a reader makes of an entry's bytes."""
+
+    refusal: RefusalCode | None
+    """Why it cannot be taken; then nothing else is known of it."""
+    id: bytes = b""
+    number: int = 0
+    lamport: int = 0
+    time: int = 0
+    kind: str = ""
+    """Maybe one that this version does not know."""
+    text: str = ""
+    """Of kind "text"; raw."""
+    reset: ResetBody | None = None
+
+
+def judge(data: bytes) -> Judged:
+    """Decode an entry as far as this version can; never raises."""
+    if len(data) > MAX_ENTRY:
+        return Judged(RefusalCode.TOO_BIG)
+    try:
+        entry = decode_body(EntryBody, data)
+        if entry.auth != AUTH_LINK:
+            return Judged(RefusalCode.AUTH)
+        text, reset = "", None
+        if entry.kind == Kind.TEXT:
+            text = decode_body(TextBody, entry.body).text
+            if len(text) * 4 > MAX_TEXT and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+                return Judged(RefusalCode.TOO_BIG)
+        elif entry.kind == Kind.RESET:
+            reset = decode_body(ResetBody, entry.body)
+    except RemoteProtocolError:
+        return Judged(RefusalCode.MALFORMED)
+    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, entry.kind, text, reset)
+
+
+def moved_lamport(own: int, received: int) -> int:
+    """One's own lamport after an entry with `received` was seen."""
+    return max(own, received) if received <= own + LAMPORT_LEAP else own

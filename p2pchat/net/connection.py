@@ -1,0 +1,284 @@
+"""
+The one Protocol for links: it joins a Session, a transport and a clock, and decides nothing.
+
+A link begins when its TLS handshake is complete, never before: `connectionMade` comes too early to believe anything.
+From then on bytes go to the Session, the messages that it gives go to the keeper, and what it has to send goes out.
+However a link ends, the keeper is told once, and the socket is gone within a bounded time whatever the other side
+does: Twisted's `loseConnection` alone waits for ever for a far side that does not answer.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..core.addresses import unmap
+from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
+from ..core.messages import Address, Bye, Message, Reject
+from ..core.session import Session, State
+from .sockets import tune
+from .tls import Authenticated, authenticate, refusal_of
+
+POLITE_WITHIN = 5.0
+"""Seconds for a far side to answer our close before we abort."""
+
+VIOLATION_WITHIN = 1.0
+"""Seconds for the code of a violation to leave before we abort."""
+
+PROGRESS_WITHIN = 60.0
+"""Seconds in which a slow reader must take something of what waits for it."""
+
+SWEEP_EVERY = 1.0
+"""Seconds between two looks at all links: one timer for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a link ended."""
+
+    code: EndCode
+    """What was said; UNKNOWN if nobody said anything."""
+    by_them: bool
+    """Whether the far side said it."""
+    detail: str = ""
+    """One line for the log; text that TLS or the network gave."""
+
+
+class LinkKeeper(Interface):
+    """Who owns links: what a Connection tells, and the order in which it does."""
+
+    def begin(self, connection: "Connection", authenticated: Authenticated) -> Session:
+        """
+        The handshake is complete: check who it is, and give the Session to run.
+
+        Raises HandshakeRefused, and the link is aborted in silence.
+        """
+
+    def received(self, connection: "Connection", message: Message) -> None:
+        """A message that the state allows; raises RemoteProtocolError if its content is not allowed."""
+
+    def writable(self, connection: "Connection") -> None:
+        """The transport takes more again, after `connection.congested` was true."""
+
+    def lost(self, connection: "Connection", ending: Ending) -> None:
+        """The link is over; called once, also for one that never began."""
+
+
+class Sweep:
+    """One timer that looks after all links of a process."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._connections: set[Connection] = set()
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = clock
+
+    def add(self, connection: "Connection") -> None:
+        """Look after `connection` from now on."""
+        self._connections.add(connection)
+        if not self._loop.running:
+            self._loop.start(SWEEP_EVERY, now=False)
+
+    def remove(self, connection: "Connection") -> None:
+        """Look after it no longer; the timer ends with the last one."""
+        self._connections.discard(connection)
+        if not self._connections and self._loop.running:
+            self._loop.stop()
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        for connection in list(self._connections):
+            connection.look(now)
+
+    @property
+    def connections(self) -> frozenset["Connection"]:
+        """Every link that is not over."""
+        return frozenset(self._connections)
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class Connection(Protocol):
+    """One link: `session` and `authenticated` are there from the keeper's `begin` on."""
+
+    log = Logger()
+
+    session: Session
+    authenticated: Authenticated
+
+    def __init__(self, keeper: LinkKeeper, clock: IReactorTime, sweep: Sweep) -> None:
+        self._keeper = keeper
+        self._clock = clock
+        self._sweep = sweep
+        self._begun = False
+        self._ending: Ending | None = None
+        self._abort_at: float | None = None
+        self._paused_at: float | None = None
+
+    # --- for the keeper
+
+    @property
+    def congested(self) -> bool:
+        """Whether what was sent waits for a slow reader; `keeper.writable` tells when it no longer does."""
+        return self._paused_at is not None
+
+    @property
+    def peer_address(self) -> Address:
+        """The IP address and port of the far side, an IPv4-mapped one unmapped."""
+        peer = self._tls.getPeer()
+        return Address(host=unmap(peer.host), port=peer.port)
+
+    @property
+    def own_address(self) -> Address:
+        """The IP address and port of our side."""
+        host = self._tls.getHost()
+        return Address(host=unmap(host.host), port=host.port)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the link has begun and nobody has ended it."""
+        return self._begun and self._ending is None
+
+    def send(self, message: Message) -> None:
+        """Send a message; nothing happens on a link that is over. Raises LocalProtocolError if it is not legal."""
+        if self.alive:
+            self.session.send(message, self._clock.seconds())
+            self._flush()
+
+    def send_encoded(self, kind: type[Message], frame: bytes) -> None:
+        """Send a frame that was encoded once for many links."""
+        if self.alive:
+            self.session.send_encoded(kind, frame, self._clock.seconds())
+            self._flush()
+
+    def close(self, code: EndCode, detail: str = "") -> None:
+        """End the link in order: say why, close TLS, and abort if the far side does not follow."""
+        self._end(Ending(code, False, detail), POLITE_WITHIN)
+
+    def fail(self, code: EndCode, detail: str = "") -> None:
+        """End the link after a violation: abort before hello, otherwise say the code and abort soon."""
+        self.log.info("A link broke a rule: {code}, {detail!r}", code=code.value, detail=detail)
+        self._end(Ending(code, False, detail), VIOLATION_WITHIN)
+
+    def abort(self, detail: str = "") -> None:
+        """End the link at once and say nothing."""
+        if self._ending is None:
+            self._ending = Ending(EndCode.UNKNOWN, False, detail)
+        self._abort()
+
+    # --- IProtocol, IHandshakeListener
+
+    def connectionMade(self) -> None:
+        self._sweep.add(self)
+        tune(self.transport)
+
+    def handshakeCompleted(self) -> None:
+        if self._ending is not None:
+            return
+        try:
+            self.authenticated = authenticate(self.transport)
+            self.session = self._keeper.begin(self, self.authenticated)
+        except HandshakeRefused as refusal:
+            self.abort(str(refusal))
+            return
+        self._begun = True
+        self._tls.registerProducer(self, True)
+        self._flush()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.alive:
+            return
+        try:
+            for message in self.session.receive(data, self._clock.seconds()):
+                self._handle(message)
+                if not self.alive:
+                    return
+        except RemoteProtocolError as error:
+            self.fail(error.code, str(error))
+            return
+        self._flush()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._sweep.remove(self)
+        if self._ending is None:
+            refusal = refusal_of(reason)
+            self._ending = Ending(EndCode.UNKNOWN, False, str(refusal or reason.getErrorMessage()))
+        self._begun = False
+        self._keeper.lost(self, self._ending)
+
+    # --- IPushProducer: the transport's buffer is full, or has room again
+
+    def pauseProducing(self) -> None:
+        if self._paused_at is None:
+            self._paused_at = self._clock.seconds()
+
+    def resumeProducing(self) -> None:
+        self._paused_at = None
+        if self.alive:
+            self._keeper.writable(self)
+
+    def stopProducing(self) -> None:
+        """The transport is lost; connectionLost tells."""
+
+    # --- the sweep
+
+    def look(self, now: float) -> None:
+        """What time asks for: ping, give up, abort."""
+        if self._abort_at is not None:
+            if now >= self._abort_at:
+                self._abort()
+        elif self._paused_at is not None and now >= self._paused_at + PROGRESS_WITHIN:
+            self._ending = Ending(EndCode.TIMEOUT, False, "the reader made no progress")
+            self._abort()
+        elif self.alive and now >= self.session.next_timer():
+            try:
+                self.session.handle_timer(now)
+            except RemoteProtocolError as error:
+                self.fail(error.code, str(error))
+            else:
+                self._flush()
+
+    # --- inside
+
+    @property
+    def _tls(self) -> TLSMemoryBIOProtocol:
+        assert isinstance(self.transport, TLSMemoryBIOProtocol)
+        return self.transport
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Bye() | Reject():
+                self._keeper.received(self, message)
+                self._end(Ending(message.reason, True), POLITE_WITHIN)
+            case _:
+                self._keeper.received(self, message)
+
+    def _flush(self) -> None:
+        data = self.session.data_to_send()
+        if data:
+            self._tls.write(data)
+
+    def _end(self, ending: Ending, within: float) -> None:
+        if self._ending is not None:
+            return
+        self._ending = ending
+        if not self._begun or (self.session.state is State.GREETING and not self.session.may_send(Bye)):
+            self._abort()
+            return
+        now = self._clock.seconds()
+        self.session.close(ending.code, now)
+        self._flush()
+        self._abort_at = now + within
+        # A transport with a producer never closes.
+        self._tls.unregisterProducer()
+        self._paused_at = None
+        self._tls.loseConnection()
+
+    def _abort(self) -> None:
+        self._abort_at = None
+        self._tls.abortConnection()
