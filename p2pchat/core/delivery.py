@@ -1,13 +1,12 @@
 """
-What two peers owe each other over one selected link, and what a difference between their disks means.
+What two peers owe each other over one selected link.
 
 docs/protocol.md, section 10. `Exchange` is one conversation on one link: it takes the messages that the session
 allowed and gives back what they ask for, and it never remembers anything over a link: that is on the disk.
-`compare` decides at link-up what an author does about one of its streams.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .entries import Judged, author_in, conversation_in, conversation_of, first_head, judge, next_head
@@ -356,80 +355,3 @@ class Exchange:
     def _check_linked(self) -> None:
         if not self._complete:
             raise RemoteProtocolError(EndCode.VIOLATION, "before the end of link-up")
-
-
-# --- what a difference means
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What an author knows of one of its streams and of its reader."""
-
-    name: bytes
-    seq: int
-    """The last entry that it wrote."""
-    head: bytes
-    store: bytes | None
-    """The reader's store when it last confirmed; None if nothing was ever heard."""
-    first: int
-    """From where this reader reads."""
-    confirmed_seq: int
-    confirmed_head: bytes
-    """head(confirmed_seq); head(first - 1) if nothing is confirmed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fits:
-    """All is well: go on after `seq`, which the reader has."""
-
-    seq: int
-    head: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBack:
-    """The reader has less than it confirmed, under the same store: tell the person, send the rest again."""
-
-    seq: int
-    head: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The chains differ: begin a new stream whose first entry is `reset`, naming (seq, head)."""
-
-    seq: int
-    head: bytes
-
-
-Verdict = Fits | RolledBack | Broken
-
-
-def start_for(known: Knowledge, store: bytes) -> tuple[int, bytes]:
-    """The `first` and `base` that an author lists for a reader with this store, given that it has (first, base)."""
-    if known.store is not None and known.store != store:
-        # The old store confirmed these; the new one gets them only on request.
-        return known.confirmed_seq + 1, known.confirmed_head
-    return known.first, b""
-
-
-def compare(known: Knowledge, holding: Holding | None, store: bytes, head_at: Callable[[int], bytes | None]) -> Verdict:
-    """
-    What an author does about one stream of its own at link-up.
-
-    `holding` is the reader's word, None if it listed nothing; `head_at(seq)` is head(seq) as the author knows it.
-    """
-    new_store = known.store is not None and known.store != store
-    if holding is None:
-        if new_store:
-            return Fits(known.confirmed_seq, known.confirmed_head)
-        if known.confirmed_seq >= known.first:
-            base = head_at(known.first - 1)
-            return Broken(0, first_head(known.name)) if base is None else RolledBack(known.first - 1, base)
-        return Fits(known.confirmed_seq, known.confirmed_head)
-    if holding.seq > known.seq or head_at(holding.seq) != holding.head:
-        agreed = known.confirmed_seq if head_at(known.confirmed_seq) == known.confirmed_head else 0
-        return Broken(agreed, known.confirmed_head if agreed else first_head(known.name))
-    if holding.seq < known.confirmed_seq and not new_store:
-        return RolledBack(holding.seq, holding.head)
-    return Fits(holding.seq, holding.head)

@@ -8,17 +8,9 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .bodies import EntryBody, ResetBody, TextBody, decode_body, encode_body, raw
 from .errors import RemoteProtocolError
-from .messages import (
-    MAX_ENTRY,
-    MAX_TEXT,
-    EntryBody,
-    ResetBody,
-    TextBody,
-    decode_body,
-    encode_body,
-    raw,
-)
+from .messages import MAX_ENTRY, MAX_TEXT
 
 LAMPORT_LEAP = 2**32
 """A lamport this far beyond one's own is stored, but does not move one's own: it could only exhaust the range."""

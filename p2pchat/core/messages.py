@@ -6,12 +6,12 @@ message, `None` for a message that may be skipped, or RemoteProtocolError(MALFOR
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
-from .errors import EndCode, LocalProtocolError, RemoteProtocolError
+from .errors import EndCode, RemoteProtocolError
 
 VERSION = 1
 """The highest revision of the protocol that this code speaks."""
@@ -182,7 +182,7 @@ class Watch(Message, frozen=True, kw_only=True, tag="watch"):
     ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_WATCHED)] = ()
 
 
-class Roster(Message, frozen=True, kw_only=True, tag="roster"):
+class RosterPage(Message, frozen=True, kw_only=True, tag="roster"):
     """A page of a snapshot; the last page has more=False."""
 
     number: Integer
@@ -238,7 +238,7 @@ class Have(Message, frozen=True, kw_only=True, tag="have"):
 
 
 class Entry(Message, frozen=True, kw_only=True, tag="entry"):
-    """One entry of a stream, as the bytes that its author encoded (`decode_body`)."""
+    """One entry of a stream, as the bytes that its author encoded (`core.bodies`)."""
 
     stream: StreamName
     seq: Sequence
@@ -284,48 +284,6 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
     signature: Signature
 
 
-# --- what travels signed or opaque inside messages
-
-
-class RecordBody(Part, frozen=True, kw_only=True):
-    """The body of a roster record, under the domain "p2pchat record v1\\0"."""
-
-    key: Key
-    server: Id
-    handle: Handle
-    name: Annotated[str, Meta(max_length=64)] = ""
-    addresses: Annotated[tuple[Address, ...], Meta(max_length=4)] = ()
-    counter: Integer
-    successor: Annotated[bytes, Meta(max_length=64)] | None = None
-    prekeys: Annotated[bytes, Meta(max_length=2048)] | None = None
-
-
-class EntryBody(Struct, frozen=True, kw_only=True):
-    """What an author wrote: the bytes inside an Entry."""
-
-    id: Token
-    number: Integer
-    lamport: Integer
-    time: Integer
-    kind: Annotated[str, Meta(min_length=1, max_length=32)]
-    auth: Annotated[str, Meta(min_length=1, max_length=16)]
-    body: Raw
-
-
-class TextBody(Part, frozen=True, kw_only=True):
-    """The body of an entry of kind "text"."""
-
-    text: str
-
-
-class ResetBody(Part, frozen=True, kw_only=True):
-    """The body of an entry of kind "reset": what was confirmed of the stream that this one replaces."""
-
-    stream: StreamName
-    seq: Integer
-    head: Head
-
-
 MESSAGES: tuple[type[Message], ...] = (
     Hello,
     Ping,
@@ -336,7 +294,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Registered,
     Declined,
     Watch,
-    Roster,
+    RosterPage,
     Changes,
     Ask,
     Accept,
@@ -369,8 +327,8 @@ _decoders: dict[str, Callable[[bytes], Message]] = {
 }
 _encode = msgspec.msgpack.Encoder().encode
 
-# The last two are no msgspec errors: a str that is no UTF-8 where it is skipped, and nesting without end.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises. The last two are no msgspec errors: bad UTF-8 where it is skipped, and endless nesting."""
 
 
 def encode(message: Message) -> bytes:
@@ -389,49 +347,11 @@ def decode(frame: bytes) -> Message | None:
         decoder = _decoders.get(tag)
         if decoder is not None:
             return decoder(frame)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise RemoteProtocolError(EndCode.MALFORMED, f"unreadable message: {type(error).__name__}") from None
     if tag.startswith("x-"):
         return None
     raise RemoteProtocolError(EndCode.MALFORMED, "unknown type of message")
-
-
-BodyType = TypeVar("BodyType", bound=Struct)
-
-
-class BodyCodec:
-    """Encodes and decodes the parts that travel as opaque bytes, with one decoder for each type."""
-
-    _decoders: ClassVar[dict[type[Struct], msgspec.msgpack.Decoder[Any]]] = {
-        kind: msgspec.msgpack.Decoder(kind) for kind in (RecordBody, EntryBody, TextBody, ResetBody)
-    }
-
-    @classmethod
-    def decode(cls, kind: type[BodyType], data: bytes | Raw) -> BodyType:
-        """Raises RemoteProtocolError(MALFORMED) for bytes that are no `kind`."""
-        try:
-            value: BodyType = cls._decoders[kind].decode(data)
-        except _UNREADABLE as error:
-            raise RemoteProtocolError(
-                EndCode.MALFORMED, f"unreadable {kind.__name__}: {type(error).__name__}"
-            ) from None
-        return value
-
-
-decode_body = BodyCodec.decode
-
-
-def encode_body(value: RecordBody | EntryBody | TextBody | ResetBody) -> bytes:
-    """The bytes of a part that travels opaque; raises LocalProtocolError above MAX_ENTRY."""
-    data = _encode(value)
-    if len(data) > MAX_ENTRY:
-        raise LocalProtocolError(f"{type(value).__name__} of {len(data)} bytes")
-    return data
-
-
-def raw(value: TextBody | ResetBody | None) -> Raw:
-    """The body of an entry as it stands inside EntryBody; None is the empty map of a `void`."""
-    return Raw(_encode({} if value is None else value))
 
 
 def end_code(code: str) -> EndCode:

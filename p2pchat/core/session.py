@@ -31,7 +31,7 @@ from .messages import (
     Register,
     Registered,
     Reject,
-    Roster,
+    RosterPage,
     Seen,
     Select,
     ServerHello,
@@ -140,7 +140,7 @@ _TO_SERVER: Legal = {
 _FROM_SERVER: Legal = {
     S.GREETING: {},
     S.REGISTERING: _stay(S.REGISTERING, Declined) | {Registered: S.REGISTERED},
-    S.REGISTERED: _stay(S.REGISTERED, Registered, Declined, Roster, Changes),
+    S.REGISTERED: _stay(S.REGISTERED, Registered, Declined, RosterPage, Changes),
     S.CLOSED: {},
 }
 _SELECTING: Legal = {S.OPEN: {Select: S.SELECTED}}
@@ -178,7 +178,7 @@ PING_AFTER = {Side.LEADER: 15.0, Side.FOLLOWER: 15.0, Side.CLIENT: 10.0, Side.SE
 DEAD_AFTER = {Side.LEADER: 45.0, Side.FOLLOWER: 45.0, Side.CLIENT: 30.0, Side.SERVER: 30.0}
 """Seconds of silence after which the far side is gone."""
 
-UNPACED = frozenset({Entry, Have, Window, Seen, Refused, History, Roster, Changes, Bye, Hello, ServerHello})
+UNPACED = frozenset({Entry, Have, Window, Seen, Refused, History, RosterPage, Changes, Bye, Hello, ServerHello})
 """Messages that the window, or the trusted server, bounds; who receives them charges those that move nothing."""
 
 

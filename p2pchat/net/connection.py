@@ -20,9 +20,10 @@ from zope.interface import implementer
 
 from ..core.addresses import unmap
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
-from ..core.messages import Address, Bye, Message, Reject
+from ..core.messages import Address, Bye, Hello, Message, Reject, ServerHello
 from ..core.session import Session, State
-from .sockets import tune
+from .admission import promote
+from .sockets import set_link_options
 from .tls import Authenticated, authenticate, refusal_of
 
 POLITE_WITHIN = 5.0
@@ -175,7 +176,7 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         self._sweep.add(self)
-        tune(self.transport)
+        set_link_options(self.transport)
 
     def handshakeCompleted(self) -> None:
         if self._ending is not None:
@@ -255,6 +256,9 @@ class Connection(Protocol):
             case Bye() | Reject():
                 self._keeper.received(self, message)
                 self._end(Ending(message.reason, True), POLITE_WITHIN)
+            case Hello() | ServerHello():
+                promote(self.transport)
+                self._keeper.received(self, message)
             case _:
                 self._keeper.received(self, message)
 
