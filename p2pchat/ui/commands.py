@@ -1,0 +1,417 @@
+"""
+What a person may type: one table of commands, and the reader of typed lines.
+
+The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
+help pages and the completion all read it. A typed line becomes a `Command` of the api, one of the actions below
+that a front end does by itself, or UsageError: a line that looks like a mistyped command is never sent to anybody.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from p2pchat import api
+from p2pchat.core.errors import UsageError
+
+MAX_SECONDS = 365 * 86_400
+"""A longer consent is `always`."""
+
+# --- what a front end does by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Show the commands, or one of them."""
+
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """End the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Make the chat with `who` the current one."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRequest:
+    """Say yes to a request, or to whoever answered at an address."""
+
+    who: str | None = None
+    """None: the only one that is pending."""
+
+    scope: Literal["once", "timed", "always"] = "once"
+    seconds: int | None = None
+
+    word: str = ""
+    """The scope as typed, where no name was: somebody may be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRequest:
+    """Say no to a request, or to whoever answered at an address."""
+
+    who: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Show an id whole, one's own without `who`."""
+
+    who: str | None = None
+
+
+Local = Help | Quit | Switch | AcceptRequest | RejectRequest | Fingerprint
+Action = api.Command | Local
+
+# --- the table
+
+Argument = Literal["person", "pending", "scope", "command", "words"]
+"""What stands in an argument's place, for the completion; `words` is anything."""
+
+SCOPES = ("once", "2h", "always")
+"""Offered; any duration does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One command."""
+
+    name: str
+    arguments: str
+    """As the help shows them."""
+
+    help: str
+    """One line."""
+
+    make: "Callable[[str, str | None], Action]"
+    """From the rest of the line and the current chat; raises UsageError."""
+
+    aliases: tuple[str, ...] = ()
+    completes: tuple[Argument, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """The command with its arguments."""
+        return f"/{self.name} {self.arguments}".rstrip()
+
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_UNITS: Mapping[str, int] = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def parse_scope(word: str) -> tuple[Literal["once", "timed", "always"], int | None] | None:
+    """`once`, `always`, or a duration such as 30m, 2h, 1d in seconds; None if it is none of these."""
+    match word.lower():
+        case "once":
+            return "once", None
+        case "always":
+            return "always", None
+        case other if found := _DURATION.fullmatch(other):
+            seconds = int(found[1]) * _UNITS[found[2]]
+            if seconds > MAX_SECONDS:
+                raise UsageError(f"{word} is more than a year; say always")
+            return "timed", seconds
+    return None
+
+
+_WORD = re.compile(r'@?"([^"\n]*)"|(\S+)')
+"""A word, or in quotes a name with spaces in it."""
+
+
+def _words(rest: str, most: int) -> list[str]:
+    words = [quoted or word for quoted, word in _WORD.findall(rest)]
+    if len(words) > most:
+        raise UsageError(f"{' '.join(words[most:])!r} is too much")
+    return words
+
+
+def _nothing(action: Action) -> Callable[[str, str | None], Action]:
+    def make(rest: str, current: str | None) -> Action:
+        _words(rest, 0)
+        return action
+
+    return make
+
+
+def _who(rest: str, current: str | None) -> str:
+    words = _words(rest, 1)
+    if words:
+        return words[0].removeprefix("@")
+    if current is None:
+        raise UsageError("say who")
+    return current
+
+
+def _person(make: Callable[[str], Action]) -> Callable[[str, str | None], Action]:
+    """Of somebody, or else of whom the current chat is with."""
+    return lambda rest, current: make(_who(rest, current))
+
+
+def _named(make: Callable[[str], Action]) -> Callable[[str, str | None], Action]:
+    """Of somebody who must be named."""
+    return lambda rest, current: make(_who(rest, None))
+
+
+def _connect(rest: str, current: str | None) -> Action:
+    who, text = _split(rest)
+    if not who:
+        raise UsageError("say who: a name, an id, or ADDRESS[:PORT]")
+    return api.Connect(who=who, text=" ".join(text.split()))
+
+
+def _message(rest: str, current: str | None) -> Action:
+    who, text = _split(rest)
+    if not who:
+        raise UsageError("say who")
+    return api.Say(who=who, text=text) if text.strip() else Switch(who)
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """A name, and the text behind it as it was typed."""
+    found = _WORD.match(rest := rest.lstrip())
+    if found is None:
+        return "", ""
+    return found[1] or found[2].removeprefix("@"), rest[found.end() :].removeprefix(" ")
+
+
+def _accept(rest: str, current: str | None) -> Action:
+    words = _words(rest, 2)
+    if len(words) == 1 and (consent := parse_scope(words[0])) is not None:
+        return AcceptRequest(None, *consent, word=words[0])
+    who = words[0].removeprefix("@") if words else None
+    if len(words) < 2:
+        return AcceptRequest(who)
+    consent = parse_scope(words[1])
+    if consent is None:
+        raise UsageError(f"{words[1]!r} is no consent; say once, always, or for how long: 30m, 2h, 1d")
+    return AcceptRequest(who, *consent)
+
+
+def _reject(rest: str, current: str | None) -> Action:
+    words = _words(rest, 1)
+    return RejectRequest(words[0].removeprefix("@") if words else None)
+
+
+def _verify(rest: str, current: str | None) -> Action:
+    found = re.fullmatch(r"(.*?)(?:^|\s)(yes|no)\s*", rest, re.IGNORECASE | re.DOTALL)
+    if found is None:
+        return api.SafetyNumber(who=_who(rest, current))
+    return api.Verify(who=_who(found[1], current), verified=found[2].lower() == "yes")
+
+
+def _trust(rest: str, current: str | None) -> Action:
+    name = re.sub(r"(^|\s)--classical(?=\s|$)", " ", rest)
+    return api.Trust(who=_who(name, current), classical=name != rest)
+
+
+def _fingerprint(rest: str, current: str | None) -> Action:
+    words = _words(rest, 1)
+    return Fingerprint(words[0].removeprefix("@") if words else None)
+
+
+def _contacts(rest: str, current: str | None) -> Action:
+    match _words(rest, 3):
+        case []:
+            return api.Contacts()
+        case ["add", identifier, *name]:
+            return api.AddContact(id=identifier, name=name[0] if name else "")
+        case ["remove", who]:
+            return api.RemoveContact(who=who)
+    raise UsageError("that is not understood")
+
+
+def _help(rest: str, current: str | None) -> Action:
+    words = _words(rest, 1)
+    return Help(words[0].lstrip("/").lower() if words else "")
+
+
+TABLE: tuple[Row, ...] = (
+    Row("list", "", "who is online, and which contacts are not", _nothing(api.ListPeople()), ("who", "names")),
+    Row(
+        "connect",
+        "NAME|ID|ADDRESS[:PORT] [TEXT]",
+        "ask somebody to chat, with one line for them; that chat becomes the current one",
+        _connect,
+        ("c",),
+        ("person", "words"),
+    ),
+    Row(
+        "msg",
+        "NAME [TEXT]",
+        "send a message (also @NAME TEXT); without TEXT: make that chat the current one",
+        _message,
+        completes=("person", "words"),
+    ),
+    Row(
+        "accept",
+        "[NAME] [once|2h|always]",
+        "chat with whoever asks: until /close, for a time, or from now on",
+        _accept,
+        completes=("pending", "scope"),
+    ),
+    Row("reject", "[NAME]", "do not chat with whoever asks", _reject, ("decline",), ("pending",)),
+    Row(
+        "close",
+        "[NAME]",
+        "end a chat, or stop asking",
+        _person(lambda who: api.Close(who=who)),
+        ("disconnect", "leave"),
+        ("person",),
+    ),
+    Row("contacts", "[add ID [NAME] | remove NAME]", "whom you keep; their requests are accepted", _contacts),
+    Row("whois", "[NAME]", "what is known about somebody", _person(lambda who: api.WhoIs(who=who)), (), ("person",)),
+    Row("whoami", "", "who you are, and where you can be reached", _nothing(api.WhoAmI())),
+    Row("fingerprint", "[NAME]", "a whole id; without NAME your own", _fingerprint, completes=("person",)),
+    Row(
+        "verify",
+        "[NAME] [yes|no]",
+        "the digits to compare with somebody; yes: they are the same, no: take that back",
+        _verify,
+        completes=("person",),
+    ),
+    Row(
+        "trust",
+        "[NAME] [--classical]",
+        "keep somebody as a contact; --classical: even without post-quantum key agreement",
+        _trust,
+        completes=("person",),
+    ),
+    Row(
+        "block",
+        "NAME",
+        "refuse somebody from now on, without telling them",
+        _named(lambda who: api.Block(who=who)),
+        ("ignore",),
+        ("person",),
+    ),
+    Row("unblock", "NAME", "refuse them no longer", _named(lambda who: api.Unblock(who=who)), (), ("person",)),
+    Row("status", "", "server, chats, what waits", _nothing(api.Status())),
+    Row("help", "[COMMAND]", "this list, or one command", _help, completes=("command",)),
+    Row("quit", "", "end; chats are told that you leave, unsent messages wait", _nothing(Quit()), ("exit", "q")),
+)
+
+_ROWS: Mapping[str, Row] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
+
+# --- typed lines
+
+_SLIP = re.compile(r"\s*(?:[\\|7.:;&?\uff0f-]/?|/\s+)([a-z]+)\b.*", re.IGNORECASE | re.DOTALL)
+"""A command behind a neighbour of the slash (7 where it is Shift-7), or behind a slash and a space."""
+
+_BARE = {"quit", "exit"}
+"""Typed by everybody who wants to leave whatever program it is."""
+
+
+def parse(line: str, current: str | None) -> Action | None:
+    """
+    Read a typed line; `current` is whom the current chat is with (anything that the api takes as `who`).
+
+    Gives None for a blank line. Raises UsageError where nothing may be done; NoChat where the line is a message
+    and no chat is the current one.
+    """
+    line = line.rstrip("\r\n")
+    if not line.strip():
+        return None
+    if line.startswith("//"):
+        return _say(line[1:], current)
+    if line.lstrip().startswith("/"):
+        return _command(line.lstrip()[1:], current)
+    if line.startswith("@"):
+        return _message(line, current)
+    _refuse_slip(line)
+    return _say(line, current)
+
+
+class NoChat(UsageError):
+    """A message was typed and no chat is the current one; it was sent to nobody."""
+
+
+def _say(text: str, current: str | None) -> Action:
+    if current is None:
+        raise NoChat("no chat is the current one, nothing was sent: /connect NAME, or /msg NAME, and send it again")
+    return api.Say(who=current, text=text)
+
+
+def _command(rest: str, current: str | None) -> Action:
+    found = re.match(r"\S*", rest)
+    word = found[0] if found else ""
+    row = _ROWS.get(word.lower())
+    if row is None:
+        slip = _SLIP.fullmatch(f"/{rest}")
+        raise UsageError(f"{_no_command(word, slip[1] if slip else word)}; // at the start sends a slash")
+    try:
+        return row.make(rest[len(word) :], current)
+    except UsageError as error:
+        raise UsageError(f"{error}; write {row.usage}") from None
+
+
+def _refuse_slip(line: str) -> None:
+    slip = _SLIP.fullmatch(line)
+    word = slip[1].lower() if slip else line.strip().lower()
+    if word in (_ROWS if slip and len(word) > 1 else _BARE):
+        raise UsageError(f"did you mean /{word}? nothing was sent; to send it as it is: /msg NAME {' '.join(line.split())[:40]}")
+
+
+def _no_command(word: str, like: str) -> str:
+    near = nearest(like)
+    what = f"there is no command /{word[:40]}" if word else "a command's name follows the slash at once"
+    return f"{what}; did you mean /{near}?" if near else f"{what}; /help lists them"
+
+
+def nearest(word: str) -> str | None:
+    """The command that somebody most likely meant; None if nothing is near."""
+    word = word.lower()
+    if not word:
+        return None
+    begun = [row.name for row in TABLE if row.name.startswith(word)]
+    close = difflib.get_close_matches(word, list(_ROWS), 1, 0.6)
+    found = begun[0] if begun else close[0] if close else None
+    return found and _ROWS[found].name if found in _ROWS else None
+
+
+def help_lines(topic: str = "") -> list[str]:
+    """The list of commands, or one of them whole. Raises UsageError if there is no such command."""
+    if not topic:
+        width = max(len(row.usage) for row in TABLE)
+        rows = [f"{row.usage:<{width}}  {row.help}" for row in TABLE]
+        return [*rows, "anything else is sent to the current chat; @NAME TEXT to another; // sends a slash"]
+    row = _ROWS.get(topic)
+    if row is None:
+        raise UsageError(_no_command(topic, topic))
+    also = f" (also {', '.join(f'/{alias}' for alias in row.aliases)})" if row.aliases else ""
+    return [f"{row.usage}{also}", f"  {row.help}"]
+
+
+# --- completion
+
+
+def completions(text: str, people: Sequence[str], pending: Sequence[str]) -> list[str]:
+    """
+    What the last word of `text` may become, whole words.
+
+    `people` are the names that can be written to, `pending` those who wait for an answer.
+    """
+    words = text.split(" ")
+    last = words[-1]
+    if len(words) == 1:
+        if last.startswith("@"):
+            return [f"@{name}" for name in people if name.startswith(last[1:])]
+        return [f"/{row.name}" for row in TABLE if last.startswith("/") and row.name.startswith(last[1:])]
+    row = _ROWS.get(words[0].removeprefix("/").lower()) if words[0].startswith("/") else None
+    if row is None or len(words) - 2 >= len(row.completes):
+        return []
+    offers: Mapping[str, Sequence[str]] = {
+        "person": people,
+        "pending": pending,
+        "scope": SCOPES,
+        "command": [row.name for row in TABLE],
+        "words": (),
+    }
+    return [offer for offer in offers[row.completes[len(words) - 2]] if offer.startswith(last)]

@@ -1,0 +1,206 @@
+"""p2pchat.ui.commands: what a person may type."""
+
+from hypothesis import given, settings, strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pchat import api
+from p2pchat.core.errors import UsageError
+from p2pchat.ui.commands import (
+    TABLE,
+    AcceptRequest,
+    Fingerprint,
+    Help,
+    NoChat,
+    Quit,
+    RejectRequest,
+    Switch,
+    completions,
+    help_lines,
+    nearest,
+    parse,
+    parse_scope,
+)
+
+EXAMPLES = {
+    "/list": api.ListPeople(),
+    "/who": api.ListPeople(),
+    "/names": api.ListPeople(),
+    "/LIST ": api.ListPeople(),
+    " /list": api.ListPeople(),
+    "/connect carol": api.Connect(who="carol"),
+    "/c carol about  the grant": api.Connect(who="carol", text="about the grant"),
+    "/connect 10.0.0.9:6667": api.Connect(who="10.0.0.9:6667"),
+    "/msg carol hi  there\nyou": api.Say(who="carol", text="hi  there\nyou"),
+    "/msg carol": Switch("carol"),
+    "@carol hi": api.Say(who="carol", text="hi"),
+    "@carol": Switch("carol"),
+    '@"carol smith" hi': api.Say(who="carol smith", text="hi"),
+    "/msg @carol hi": api.Say(who="carol", text="hi"),
+    "/accept": AcceptRequest(),
+    "/accept alice": AcceptRequest("alice"),
+    "/accept always": AcceptRequest(None, "always", None, "always"),
+    "/accept 2h": AcceptRequest(None, "timed", 7_200, "2h"),
+    "/accept alice 30m": AcceptRequest("alice", "timed", 1_800),
+    "/accept once once": AcceptRequest("once", "once"),
+    "/accept alice 1d": AcceptRequest("alice", "timed", 86_400),
+    "/reject": RejectRequest(),
+    "/decline alice": RejectRequest("alice"),
+    "/close": api.Close(who="bob"),
+    "/leave carol": api.Close(who="carol"),
+    "/disconnect": api.Close(who="bob"),
+    "/quit": Quit(),
+    "/exit": Quit(),
+    "/q": Quit(),
+    "/whoami": api.WhoAmI(),
+    "/whois carol": api.WhoIs(who="carol"),
+    "/whois": api.WhoIs(who="bob"),
+    "/fingerprint": Fingerprint(),
+    "/fingerprint carol": Fingerprint("carol"),
+    "/verify": api.SafetyNumber(who="bob"),
+    "/verify carol": api.SafetyNumber(who="carol"),
+    "/verify carol yes": api.Verify(who="carol"),
+    "/verify no": api.Verify(who="bob", verified=False),
+    "/trust carol": api.Trust(who="carol"),
+    "/trust carol --classical": api.Trust(who="carol", classical=True),
+    "/trust --classical": api.Trust(who="bob", classical=True),
+    "/block carol": api.Block(who="carol"),
+    "/ignore carol": api.Block(who="carol"),
+    "/unblock carol": api.Unblock(who="carol"),
+    "/contacts": api.Contacts(),
+    "/contacts add x1mm-2 carol": api.AddContact(id="x1mm-2", name="carol"),
+    "/contacts remove carol": api.RemoveContact(who="carol"),
+    "/status": api.Status(),
+    "/help": Help(),
+    "/help /list": Help("list"),
+    "//etc": api.Say(who="bob", text="/etc"),
+    "///": api.Say(who="bob", text="//"),
+    "hello": api.Say(who="bob", text="hello"),
+    "  indented": api.Say(who="bob", text="  indented"),
+    "two\nlines": api.Say(who="bob", text="two\nlines"),
+    "7 lists": api.Say(who="bob", text="7 lists"),
+    "- help me": api.Say(who="bob", text="- help me"),
+    "": None,
+    "  \n": None,
+}
+
+
+class ParseTests(SynchronousTestCase):
+    """Lines into actions."""
+
+    def test_examples(self):
+        """Every command, alias and form of its arguments means what the table says."""
+        for line, action in EXAMPLES.items():
+            self.assertEqual(parse(line, "bob"), action, line)
+
+    def test_every_name_is_an_example(self):
+        """No command of the table is left out of the examples."""
+        typed = {line.split()[0][1:].lower() for line in EXAMPLES if line.strip().startswith("/") and line[1:2] != "/"}
+        self.assertEqual({name for row in TABLE for name in (row.name, *row.aliases)} - typed, set())
+
+    def test_no_current_chat(self):
+        """A message typed while no chat is the current one goes to nobody; commands work."""
+        for line in ("hello", "//etc"):
+            self.assertRaises(NoChat, parse, line, None)
+        self.assertEqual(parse("@bob hello", None), api.Say(who="bob", text="hello"))
+        self.assertRaises(UsageError, parse, "/close", None)
+
+    def test_X6_mistyped_command_is_never_sent(self):
+        """A line that looks like a mistyped command is refused and the nearest command named."""
+        for line, meant in {
+            "/lsit": "/list",
+            "/conect bob": "/connect",
+            "/conn bob": "/connect",
+            "/acept": "/accept",
+            "/quiet": "/quit",
+            "/ list": "/list",
+            "7list": "/list",
+            "\\quit": "/quit",
+            "-/accept alice": "/accept",
+            ".exit": "/exit",
+            "／list": "/list",
+            "quit": "/quit",
+            " exit ": "/exit",
+        }.items():
+            error = self.assertRaises(UsageError, parse, line, "bob")
+            self.assertIn(f"did you mean {meant}?", str(error), line)
+        for line in ("/etc/passwd is odd", "/", "/zzzz"):
+            self.assertIn("//", str(self.assertRaises(UsageError, parse, line, "bob")))
+
+    def test_wrong_arguments(self):
+        """Wrong arguments are one line that shows the right ones."""
+        for line in (
+            "/list all",
+            "/connect",
+            "/msg",
+            "/accept alice forever",
+            "/accept alice 2h 3h",
+            "/accept alice 0m",
+            "/accept alice 400d",
+            "/block",
+            "/unblock",
+            "/contacts add",
+            "/verify a b c",
+            "/quit now",
+        ):
+            error = str(self.assertRaises(UsageError, parse, line, "bob"))
+            self.assertIn(f"write /{line.split()[0][1:]}", error)
+            self.assertNotIn("\n", error)
+
+    def test_durations(self):
+        """30m, 2h and 1d are durations; nothing else is."""
+        self.assertEqual(
+            [parse_scope(word) for word in ("30m", "2H", "1d")], [("timed", n) for n in (1800, 7200, 86400)]
+        )
+        for word in ("m", "30", "1w", "-1h", "1.5h", "²h", ""):
+            self.assertIsNone(parse_scope(word))
+
+    @settings(max_examples=300)
+    @given(st.text(max_size=40) | st.text('/@ "abcdeilqstu\n', max_size=20), st.none() | st.just("bob"))
+    def test_total(self, line, current):
+        """Whatever is typed is an action, nothing, or UsageError; and only a message for a known chat is sent."""
+        try:
+            action = parse(line, current)
+        except UsageError as error:
+            self.assertNotIn("\n", str(error))
+            return
+        if isinstance(action, api.Say):
+            self.assertTrue(action.text.strip())
+            self.assertTrue(action.who == current or line.lstrip().startswith(("@", "/msg")))
+
+
+class HelpTests(SynchronousTestCase):
+    """The help and the completion, from the same table."""
+
+    def test_list(self):
+        """The help has a line for every command."""
+        text = "\n".join(help_lines())
+        for row in TABLE:
+            self.assertIn(f"/{row.name}", text)
+
+    def test_topic(self):
+        """One command's help names its aliases; an unknown one suggests."""
+        self.assertIn("/exit, /q", help_lines("quit")[0])
+        self.assertIn("/exit, /q", help_lines("q")[0])
+        self.assertIn("/list", str(self.assertRaises(UsageError, help_lines, "lits")))
+
+    def test_nearest(self):
+        """Nothing near is nothing suggested."""
+        self.assertEqual([nearest(word) for word in ("wohis", "xyzzy", "")], ["whois", None, None])
+
+    def test_completions(self):
+        """Commands, names, those who wait, and consents are completed where they belong."""
+        people, pending = ["bob", "bela", "carol"], ["dora"]
+        for text, offers in {
+            "/co": ["/connect", "/contacts"],
+            "/connect b": ["bob", "bela"],
+            "/connect bob h": [],
+            "@c": ["@carol"],
+            "/accept ": ["dora"],
+            "/accept dora a": ["always"],
+            "/help cl": ["close"],
+            "hello b": [],
+            "h": [],
+            "": [],
+            "/nonsense b": [],
+        }.items():
+            self.assertEqual(completions(text, people, pending), offers, text)
