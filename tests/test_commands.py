@@ -5,15 +5,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
 from p2pchat.core.errors import UsageError
+from p2pchat.ui.actions import AcceptRequest, Fingerprint, Help, Quit, RejectRequest, Switch
 from p2pchat.ui.commands import (
     TABLE,
-    AcceptRequest,
-    Fingerprint,
-    Help,
     NoChat,
-    Quit,
-    RejectRequest,
-    Switch,
     completions,
     help_lines,
     nearest,

@@ -2,8 +2,8 @@
 What a person may type: one table of commands, and the reader of typed lines.
 
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
-help pages and the completion all read it. A typed line becomes a `Command` of the api, one of the actions below
-that a front end does by itself, or UsageError: a line that looks like a mistyped command is never sent to anybody.
+help pages and the completion all read it. A typed line becomes a `Command` of the api, one of the actions
+that a front end does by itself (`actions`), or UsageError: a line that looks like a mistyped command is never sent to anybody.
 """
 
 import difflib
@@ -15,61 +15,10 @@ from typing import Literal
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 
+from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Scope, Switch
+
 MAX_SECONDS = 365 * 86_400
 """A longer consent is `always`."""
-
-# --- what a front end does by itself
-
-
-@dataclass(frozen=True, slots=True)
-class Help:
-    """Show the commands, or one of them."""
-
-    topic: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    """End the program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """Make the chat with `who` the current one."""
-
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptRequest:
-    """Say yes to a request, or to whoever answered at an address."""
-
-    who: str | None = None
-    """None: the only one that is pending."""
-
-    scope: Literal["once", "timed", "always"] = "once"
-    seconds: int | None = None
-
-    word: str = ""
-    """The scope as typed, where no name was: somebody may be called so."""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectRequest:
-    """Say no to a request, or to whoever answered at an address."""
-
-    who: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """Show an id whole, one's own without `who`."""
-
-    who: str | None = None
-
-
-Local = Help | Quit | Switch | AcceptRequest | RejectRequest | Fingerprint
-Action = api.Command | Local
 
 # --- the table
 
@@ -107,7 +56,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _UNITS: Mapping[str, int] = {"m": 60, "h": 3_600, "d": 86_400}
 
 
-def parse_scope(word: str) -> tuple[Literal["once", "timed", "always"], int | None] | None:
+def parse_scope(word: str) -> tuple[Scope, int | None] | None:
     """`once`, `always`, or a duration such as 30m, 2h, 1d in seconds; None if it is none of these."""
     match word.lower():
         case "once":
@@ -356,7 +305,8 @@ def _refuse_slip(line: str) -> None:
     slip = _SLIP.fullmatch(line)
     word = slip[1].lower() if slip else line.strip().lower()
     if word in (_ROWS if slip and len(word) > 1 else _BARE):
-        raise UsageError(f"did you mean /{word}? nothing was sent; to send it as it is: /msg NAME {' '.join(line.split())[:40]}")
+        literally = " ".join(line.split())[:40]
+        raise UsageError(f"did you mean /{word}? nothing was sent; to send it as it is: /msg NAME {literally}")
 
 
 def _no_command(word: str, like: str) -> str:
