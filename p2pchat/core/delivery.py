@@ -41,6 +41,10 @@ class Outgoing:
     """What the far side committed, as it said on this link or before."""
     sent_mark: int
     """Up to where the sent-up-to mark is committed."""
+    seen: int = 0
+    """Up to where the far side said `seen`."""
+    refused: int = 0
+    """Up to where it refused entries on this link."""
     told: bool = False
     """Whether `listed` was sent on this link."""
     flight: deque[tuple[int, bytes, int]] = field(default_factory=deque)
@@ -112,7 +116,7 @@ class SeenThere:
 class RefusedThere:
     """The far side cannot take an entry of ours."""
 
-    stream: bytes
+    outgoing: Outgoing
     seq: int
     code: str
 
@@ -244,11 +248,9 @@ class Exchange:
                 outgoing = self._own(stream)
                 if outgoing is None or seq > outgoing.confirmed_seq:
                     raise RemoteProtocolError(EndCode.VIOLATION, "seen of what was not delivered")
-                return [SeenThere(outgoing, seq)], False
+                return self._receive_seen(outgoing, seq)
             case Refused(stream=stream, seq=seq, code=code):
-                self._check_name(stream, self._me)
-                self._check_linked()
-                return [RefusedThere(stream, seq, code)], False
+                return self._receive_refused(stream, seq, code)
             case History(stream=stream, first=first, last=last):
                 return self._receive_history(stream, first, last), False
             case _:
@@ -330,6 +332,23 @@ class Exchange:
         incoming = Incoming(None, name, listing.first, listing.base, listing.first - 1, listing.base)
         self.theirs[name] = incoming
         return incoming
+
+    def _receive_seen(self, outgoing: Outgoing, seq: int) -> tuple[list[Effect], bool]:
+        if seq <= outgoing.seen:
+            return [], False
+        outgoing.seen = seq
+        return [SeenThere(outgoing, seq)], True
+
+    def _receive_refused(self, stream: bytes, seq: int, code: str) -> tuple[list[Effect], bool]:
+        outgoing = self._own(stream)
+        if outgoing is None:
+            # Of a stream that was replaced meanwhile: nothing hangs on it any more.
+            return [], False
+        if seq >= outgoing.next_seq:
+            raise RemoteProtocolError(EndCode.VIOLATION, "refuses what was not sent")
+        moved = seq > outgoing.refused
+        outgoing.refused = max(outgoing.refused, seq)
+        return [RefusedThere(outgoing, seq, code)], moved
 
     def _receive_history(self, stream: bytes, first: int, last: int) -> list[Effect]:
         self._check_linked()
