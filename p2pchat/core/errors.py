@@ -11,6 +11,8 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
         +-- UsageError             the words of a command or option are off (exit code 2)
         +-- StateError             the state directory cannot be used
         |   +-- StateInUse         another process holds it
+        +-- NotRunning             there is no daemon to ask (exit code 6)
+        +-- Reported               what a daemon answered over its local socket; carries its exit code
         +-- StoreError             the database failed; nothing was accepted
             +-- StoreFull          no room on the disk; goes on when there is
             +-- StoreCorrupt       the file is damaged; never replaced in silence
@@ -147,6 +149,20 @@ class StateInUse(StateError):
     def __init__(self, message: str, pid: int | None = None) -> None:
         super().__init__(message)
         self.pid = pid
+
+
+class NotRunning(UserError):
+    """The command is for a peer or server that runs, and none does."""
+
+    exit_code = 6
+
+
+class Reported(UserError):
+    """A UserError of another process, as it came over the local socket."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class StoreError(UserError):
