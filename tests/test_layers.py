@@ -89,8 +89,10 @@ class RuleTests(SynchronousTestCase):
             "from p2pchat.core import session\n",
             "ui must not import p2pchat.core.session",
         )
-        self.assert_fine("p2pchat/cli.py", "from p2pchat.net.local import ask\n")
+        self.assert_fine("p2pchat/cli.py", "from p2pchat.net.local_client import LocalClient\n")
         self.assert_fault("p2pchat/cli.py", "from p2pchat.net import tls\n", "cli must not import p2pchat.net.tls")
+        self.assert_fine("p2pchat/net/local_client.py", "from ..api.lines import Answer\n")
+        self.assert_fault("p2pchat/net/tls.py", "from ..api import Say\n", "net must not import p2pchat.api.Say")
 
     def test_late(self) -> None:
         """What works without a daemon is imported by the command only when it is needed."""

@@ -1,10 +1,18 @@
 """The JSON lines of the local socket (docs/local-api.md)."""
 
+import re
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
 LOCAL_VERSION = 1
 """The version of the JSON lines on the local socket."""
+
+MAX_REQUEST_LINE = 64 * 1024
+"""Most bytes of a client's line: a message of 16 KiB, every byte of it written as an escape, has room twice over."""
+
+_NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -20,10 +28,31 @@ class Request(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line to a client: the answer to a request (`request`), or an event."""
 
-    version: int = LOCAL_VERSION
+    version: int
     request: int | None = None
     reply: msgspec.Raw | None = None
     error: str | None = None
     """One line for a person."""
     exit_code: int | None = None
     event: msgspec.Raw | None = None
+
+
+def to_json(value: Any) -> bytes:
+    """
+    JSON of a command, reply or event, on one line, in printable ASCII alone.
+
+    So nothing that somebody else wrote can act on a terminal that shows it, or hide in a log. Raises UnicodeError for
+    text that is no Unicode (lone surrogates).
+    """
+    return _NOT_PRINTABLE_ASCII.sub(_escape, msgspec.json.encode(value).decode()).encode("ascii")
+
+
+def to_line(value: Struct) -> bytes:
+    """A Request or an Answer with its end of line."""
+    return to_json(value) + b"\n"
+
+
+def _escape(found: re.Match[str]) -> str:
+    # JSON escapes are of UTF-16 (RFC 8259, section 7), and outside strings its text has none of these characters.
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -1,0 +1,223 @@
+"""
+The client's end of the local socket: blocking, and without Twisted, since importing that takes longer than an answer.
+
+    with LocalClient(state, "server") as server:
+        roster = server.call(ShowRoster(), RosterRows)
+"""
+
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from ..api.lines import LOCAL_VERSION, Answer, Request, to_line
+from ..core.errors import NotRunning, Reported, StateError, UsageError, UserError
+
+SOCKET_NAME = "socket"
+"""The socket's file in a state directory."""
+
+ANSWER_TIMEOUT = 15.0
+"""Seconds for a connection and for each answer: a daemon that needs longer is stuck."""
+
+MAX_ANSWER_LINE = 16 * 1024 * 1024
+"""Bytes: a roster of 40,000 rows; a longer line comes from no daemon of ours."""
+
+_CHUNK = 64 * 1024
+
+ReplyT = TypeVar("ReplyT")
+
+
+class LocalClient:
+    """
+    A connection to the daemon whose state directory is `state`; `role` ("peer", "server") is for messages to people.
+
+    All methods raise UserError: NotRunning (exit code 6) when no daemon runs there, Reported with the daemon's
+    own line and exit code when it refuses.
+    """
+
+    def __init__(self, state: Path, role: str, timeout: float = ANSWER_TIMEOUT) -> None:
+        self._state = state
+        self._role = role
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._data = bytearray()
+        self._events: deque[Raw] = deque()
+        self._number = 0
+
+    def __enter__(self) -> "LocalClient":
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        connection.settimeout(self._timeout)
+        try:
+            self._connect(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._socket = connection
+
+    def close(self) -> None:
+        """End the connection; harmless when there is none."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def call(self, command: Any, reply: type[ReplyT]) -> ReplyT:
+        """Have `command` executed; its reply, which must be a `reply`."""
+        self._number += 1
+        try:
+            line = to_line(
+                Request(version=LOCAL_VERSION, request=self._number, command=Raw(msgspec.json.encode(command)))
+            )
+        except UnicodeError:
+            raise UsageError("that text is no Unicode; check the terminal's locale, or write it anew") from None
+        self._send(line)
+        answer = self._answer(self._number)
+        if answer.error is not None:
+            raise Reported(answer.error, answer.exit_code or 1)
+        try:
+            return msgspec.json.decode(answer.reply or b"", type=reply)
+        except (msgspec.MsgspecError, ValueError):
+            raise self._foreign() from None
+
+    def subscribe(self) -> None:
+        """Have events sent, from now on; `events` gives them."""
+        self.call({"type": "subscribe"}, Raw)
+
+    def events(self, event: type[ReplyT]) -> Iterator[ReplyT]:
+        """Each event as it comes, for ever; ends when the daemon does. To be called after `subscribe`."""
+        while True:
+            while self._events:
+                yield msgspec.json.decode(self._events.popleft(), type=event)
+            answer = self._read(None)
+            if answer is None:
+                return
+            self._keep(answer)
+
+    def wait_for_end(self, timeout: float) -> bool:
+        """Wait until the daemon has closed the connection, at most `timeout` seconds; whether it did."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            try:
+                if self._receive(left) == b"":
+                    return True
+            except TimeoutError:
+                return False
+        return False
+
+    def _connect(self, connection: socket.socket) -> None:
+        try:
+            directory = os.open(self._state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._not_running() from None
+        except OSError as error:
+            raise StateError(f"cannot look into {self._state}: {error.strerror}") from None
+        try:
+            # An address has room for 107 bytes, and this is short however long the path is.
+            connection.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise self._not_running() from None
+        except PermissionError:
+            raise StateError(
+                f"you may not use the socket in {self._state}; run the command as its owner, or as root"
+            ) from None
+        except TimeoutError:
+            raise self._stuck() from None
+        except OSError as error:
+            raise StateError(f"cannot use the socket in {self._state}: {error.strerror}") from None
+        finally:
+            os.close(directory)
+
+    def _send(self, line: bytes) -> None:
+        try:
+            self._connection.sendall(line)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it closed the connection; why, stands in what it sent before
+        except TimeoutError:
+            raise self._stuck() from None
+
+    def _answer(self, number: int) -> Answer:
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                answer = self._read(max(end - time.monotonic(), 0.001))
+            except TimeoutError:
+                raise self._stuck() from None
+            if answer is None:
+                raise UserError(f"the {self._role} in {self._state} ended before it answered; look into its log")
+            # An error without a number is about the whole connection.
+            if answer.request == number or (answer.request is None and answer.error is not None):
+                return answer
+            self._keep(answer)
+
+    def _keep(self, answer: Answer) -> None:
+        if answer.error is not None:
+            raise Reported(answer.error, answer.exit_code or 1)
+        if answer.event is not None:
+            self._events.append(answer.event)
+
+    def _read(self, timeout: float | None) -> Answer | None:
+        """The next line; None at the end. Raises TimeoutError."""
+        searched = 0
+        while (end := self._data.find(b"\n", searched)) < 0:
+            searched = len(self._data)
+            if searched > MAX_ANSWER_LINE:
+                raise self._foreign()
+            if not self._receive(timeout):
+                return None
+        line = bytes(self._data[:end])
+        del self._data[: end + 1]
+        try:
+            answer = msgspec.json.decode(line, type=Answer)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise self._foreign() from None
+        if answer.version != LOCAL_VERSION and answer.error is None:
+            raise self._foreign()
+        return answer
+
+    def _receive(self, timeout: float | None) -> bytes:
+        readable, _, _ = select.select([self._connection], [], [], timeout)
+        if not readable:
+            raise TimeoutError
+        try:
+            data = self._connection.recv(_CHUNK)
+        except ConnectionError:
+            return b""
+        self._data += data
+        return data
+
+    @property
+    def _connection(self) -> socket.socket:
+        if self._socket is None:
+            raise self._not_running()
+        return self._socket
+
+    def _not_running(self) -> NotRunning:
+        return NotRunning(
+            f"no {self._role} runs in {self._state}; start it with: p2pchat {self._role} --state {self._state}"
+        )
+
+    def _stuck(self) -> UserError:
+        return UserError(f"the {self._role} in {self._state} does not answer; wait and try again, or look into its log")
+
+    def _foreign(self) -> UserError:
+        return UserError(
+            f"what runs in {self._state} does not answer as a p2pchat {self._role} of this version does; "
+            "restart it, or use the command of its version"
+        )
