@@ -12,6 +12,9 @@ LOCAL_VERSION = 1
 MAX_REQUEST_LINE = 64 * 1024
 """Most bytes of a client's line: a message of 16 KiB, every byte of it written as an escape, has room twice over."""
 
+NOTHING = msgspec.Raw(b"")
+"""Stands for a reply or event that is not there; is false. (msgspec cannot decode into Raw | None.)"""
+
 _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
 
 
@@ -30,11 +33,11 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     version: int
     request: int | None = None
-    reply: msgspec.Raw | None = None
+    reply: msgspec.Raw = NOTHING
     error: str | None = None
     """One line for a person."""
     exit_code: int | None = None
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = NOTHING
 
 
 def to_json(value: Any) -> bytes:

@@ -92,7 +92,7 @@ class LocalClient:
         if answer.error is not None:
             raise Reported(answer.error, answer.exit_code or 1)
         try:
-            return msgspec.json.decode(answer.reply or b"", type=reply)
+            return msgspec.json.decode(answer.reply, type=reply)
         except (msgspec.MsgspecError, ValueError):
             raise self._foreign() from None
 
@@ -100,11 +100,21 @@ class LocalClient:
         """Have events sent, from now on; `events` gives them."""
         self.call({"type": "subscribe"}, Raw)
 
-    def events(self, event: type[ReplyT]) -> Iterator[ReplyT]:
-        """Each event as it comes, for ever; ends when the daemon does. To be called after `subscribe`."""
+    def events(self, kinds: Any) -> Iterator[Any]:
+        """
+        Each event as it comes, for ever; ends when the daemon does. To be called after `subscribe`.
+
+        `kinds` is the union of events, such as `api.Event`; an event of another kind is left out, since a newer
+        daemon may tell more.
+        """
+        decoder = msgspec.json.Decoder(kinds)
         while True:
             while self._events:
-                yield msgspec.json.decode(self._events.popleft(), type=event)
+                try:
+                    event = decoder.decode(self._events.popleft())
+                except msgspec.ValidationError:
+                    continue
+                yield event
             answer = self._read(None)
             if answer is None:
                 return
@@ -169,7 +179,7 @@ class LocalClient:
     def _keep(self, answer: Answer) -> None:
         if answer.error is not None:
             raise Reported(answer.error, answer.exit_code or 1)
-        if answer.event is not None:
+        if answer.event:
             self._events.append(answer.event)
 
     def _read(self, timeout: float | None) -> Answer | None:
