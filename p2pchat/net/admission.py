@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import cast
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import (
@@ -267,11 +268,12 @@ class Entrant:
         """When it is aborted unless it was promoted, in the clock's seconds."""
         self._admission = admission
         self._protocol = protocol
-        self._transport: ITransport | None = None
+        self._transport: ITCPTransport | None = None
         self._stage = _Stage.PENDING
 
     def makeConnection(self, transport: ITransport) -> None:
-        self._transport = transport
+        # Ports make no others; a transport in memory does as much.
+        self._transport = cast(ITCPTransport, transport)
         self.deadline = self._admission.enter(self)
         self._protocol.makeConnection(transport)
 
@@ -295,7 +297,7 @@ class Entrant:
     def abort(self) -> None:
         """Its time is over."""
         self._stage = _Stage.GONE
-        if ITCPTransport.providedBy(self._transport):
+        if self._transport is not None:
             self._transport.abortConnection()
 
 
