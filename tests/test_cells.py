@@ -73,6 +73,7 @@ class WidthTests(SynchronousTestCase):
             {unicodedata.category(character) for character in wider - set("\u115f\u3164\uffa0")}, {"Mc"}
         )
 
+    @settings(deadline=None)
     @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
     def test_sequences_are_never_below(self, text: str) -> None:
         """A text made of clusters is not counted narrower than the terminal library counts it."""
@@ -86,6 +87,7 @@ class ClusterTests(SynchronousTestCase):
             self.assertEqual(list(clusters(f"a{piece}b")), ["a", piece, "b"], ascii(piece))
         self.assertEqual(list(clusters("")), [])
 
+    @settings(deadline=None)
     @given(texts)
     def test_nothing_is_lost(self, text: str) -> None:
         """Clusters joined give the text, and their widths its width."""
@@ -109,7 +111,7 @@ class WrapTests(SynchronousTestCase):
         self.assertEqual(wrap("中文中文", 5), ["中文", "中文"])
         self.assertEqual(wrap("", 5), [""])
 
-    @settings(max_examples=200)
+    @settings(max_examples=200, deadline=None)
     @given(texts, st.integers(1, 30))
     def test_rows_fit(self, text: str, width: int) -> None:
         """Rows joined give the line; each fits, unless it is one cluster; none is empty."""

@@ -8,9 +8,13 @@ that fits here fits on the screen. For what may be shown at all see `core/text.p
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 TAB_CELLS = 8
 """The most that a TAB moves the cursor on a terminal."""
+
+_REMEMBERED = 4_096
+"""Characters whose nature is kept at hand: more than one person uses, few enough that nobody can fill memory."""
 
 ZERO_WIDTH_JOINER = "\u200d"
 EMOJI_SELECTOR = "\ufe0f"
@@ -26,6 +30,7 @@ def octets(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+@lru_cache(_REMEMBERED)
 def is_mark(character: str) -> bool:
     """Tell whether a character is drawn onto the one before it: categories M, and Jamo vowels and finals."""
     if character < "\u0300":
@@ -104,6 +109,7 @@ def wrap(line: str, width: int) -> list[str]:
     return [*rows, "".join(row)]
 
 
+@lru_cache(_REMEMBERED)
 def _cells(character: str) -> int:
     if " " <= character <= "~":
         return 1

@@ -114,7 +114,7 @@ _PICTURES = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf"
     "\u2934\u2935\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
-_PICTURE = f"[{_PICTURES}](?:{EMOJI_SELECTOR}\u20e3?|[\U0001f3fb-\U0001f3ff])?"
+_PICTURE = f"[{_PICTURES}](?:{EMOJI_SELECTOR}|[\U0001f3fb-\U0001f3ff])?"
 _BODY_PARTS = re.compile(
     f"[0-9#*]{EMOJI_SELECTOR}\u20e3"
     f"|(?P<emoji>{_PICTURE}(?:{ZERO_WIDTH_JOINER}{_PICTURE}){{0,{_EMOJI_JOINED - 1}}})"
