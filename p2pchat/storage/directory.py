@@ -11,6 +11,7 @@ import fcntl
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -157,7 +158,7 @@ class StateDirectory:
             mountinfo = self._mountinfo.read_bytes()
         except OSError:
             return  # no /proc (not Linux, or a bare jail): nothing to judge by
-        kind = network_file_system(self.path.resolve(), mountinfo)
+        kind = network_file_system(Path(os.path.realpath(self.path)), mountinfo)
         if kind is not None:
             raise StateError(
                 f"{self.path} is on a network file system ({kind}), where locks do not hold: {OTHER_DIRECTORY}"
@@ -171,7 +172,8 @@ class StateDirectory:
                 directory.mkdir(DIRECTORY_MODE)
             except FileExistsError:
                 continue  # somebody else was faster, or it is a link into nowhere: the check below tells
-            sync_directory(directory.parent)
+            with suppress(PermissionError):  # a parent that may be written to, but not listed
+                sync_directory(directory.parent)
         status = self.path.stat()
         if not stat.S_ISDIR(status.st_mode):
             raise StateError(f"{self.path} is not a directory: {OTHER_DIRECTORY}")

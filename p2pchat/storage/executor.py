@@ -173,6 +173,10 @@ class InlineExecutor:
         self._lanes.append(lane)
         return lane
 
+    def forget(self, lane: "_InlineLaneView") -> None:
+        """The lane was stopped."""
+        self._lanes.remove(lane)
+
     def commit(self) -> bool:
         """One batch of each lane that has jobs, in the order in which the lanes were made; false if none had."""
         done = [lane.commit() for lane in self._lanes]
@@ -223,6 +227,7 @@ class InlineLane(Generic[JobT]):
     def stop(self) -> Deferred[None]:
         """Do what waits and close the worker."""
         self._drain()
+        self._executor.forget(self)
         self._worker.close()
         return succeed(None)
 

@@ -74,7 +74,7 @@ def ends_use(error: Exception, told: StoreError) -> bool:
     Full, locked and out of memory pass; damage and a failed disk do not: an fsync that failed once reports
     success the next time, while the pages are gone.
     """
-    if isinstance(told, StoreFull):
+    if isinstance(told, StoreFull) or isinstance(error, MemoryError):
         return False
     return isinstance(told, StoreCorrupt) or isinstance(error, apsw.IOError) or not isinstance(error, DISK)
 

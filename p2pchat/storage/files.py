@@ -51,16 +51,16 @@ def read_secret(path: Path) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            _check_secret(path, os.fstat(descriptor))
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(SECRET_SIZE)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StateError(f"cannot read {path}: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
-        _check_secret(path, os.fstat(descriptor))
-        try:
-            return file.read(SECRET_SIZE)
-        except OSError as error:
-            raise StateError(f"cannot read {path}: {error.strerror}") from error
 
 
 def sync_directory(path: Path) -> None:

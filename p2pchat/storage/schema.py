@@ -203,9 +203,9 @@ def _check(path: Path, schema: Schema[TablesT], connection: apsw.Connection) -> 
             "install the newer one again, or choose another directory with --state DIR"
         )
     if connection.pragma("page_count") * connection.pragma("page_size") <= QUICK_CHECK_SIZE:
-        result = connection.pragma("quick_check(1)")
+        ((result,),) = connection.execute("PRAGMA quick_check(1)")
         if result != "ok":
-            raise corrupt(str(path), str(result))
+            raise corrupt(str(path), str(result).splitlines()[-1])
     return int(version)
 
 

@@ -195,6 +195,7 @@ class ReadWorker(Generic[TablesT]):
         self._vfs = vfs
         self._health = health
         self._writer = writer
+        self._interrupted = False
 
     def open(self) -> None:
         """Open the connection; the writer has made the database. Raises the `StoreError` tree."""
@@ -203,6 +204,9 @@ class ReadWorker(Generic[TablesT]):
 
     def run(self, job: Job[TablesT], more: Callable[[], Job[TablesT] | None]) -> Deliver:
         """One operation."""
+        if self._interrupted:
+            job.error = store_error(apsw.InterruptError(), str(self._path))
+            return job.fire
         try:
             self._connection.execute("BEGIN")
             job.value = job.operation(self._tables)
@@ -217,7 +221,8 @@ class ReadWorker(Generic[TablesT]):
         """Nothing to do."""
 
     def interrupt(self) -> None:
-        """Make the running operation fail soon; from any thread."""
+        """Make the running operation, and those that wait, fail soon; from any thread."""
+        self._interrupted = True
         self._connection.interrupt()
 
     def close(self) -> None:
