@@ -6,10 +6,23 @@ allowed and gives back what they ask for, and it never remembers anything over a
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
-from .entries import Judged, author_in, conversation_in, conversation_of, first_head, judge, next_head
+from .effects import (
+    Batch,
+    Confirmed,
+    Effect,
+    Incoming,
+    LinkUp,
+    MoreRoom,
+    Outgoing,
+    Processed,
+    Question,
+    Received,
+    RefusedThere,
+    SeenThere,
+)
+from .entries import author_in, conversation_in, conversation_of, first_head, judge, next_head
 from .errors import EndCode, RemoteProtocolError
 from .messages import MAX_HOLDINGS, Entry, Have, History, Holding, Message, Refused, Seen, Window
 from .window import Credit, Grant
@@ -17,143 +30,11 @@ from .window import Credit, Grant
 MAX_LINK_UP = 1024
 """Holdings that somebody may list at link-up; a conversation gets a new stream only after a disk was lost."""
 
+MAX_QUESTIONS = 8
+"""Questions for history that may wait for their answer."""
+
 BATCH_ENTRIES, BATCH_BYTES = 256, 256 * 1024
 """What is loaded from the disk and sent at once."""
-
-
-# --- one's own streams, and the far side's, on one link
-
-
-@dataclass(slots=True)
-class Outgoing:
-    """One of our streams, as far as this link goes."""
-
-    stream: int
-    """Its row in the store."""
-    name: bytes
-    listed: Holding
-    """What we said of it, or will say before its first entry."""
-    last_seq: int
-    """Up to where it is committed here."""
-    next_seq: int
-    """What is sent next."""
-    confirmed_seq: int
-    """What the far side committed, as it said on this link or before."""
-    sent_mark: int
-    """Up to where the sent-up-to mark is committed."""
-    seen: int = 0
-    """Up to where the far side said `seen`."""
-    refused: int = 0
-    """Up to where it refused entries on this link."""
-    told: bool = False
-    """Whether `listed` was sent on this link."""
-    flight: deque[tuple[int, bytes, int]] = field(default_factory=deque)
-    """(seq, head, number) of what was sent on this link and is not confirmed."""
-
-
-@dataclass(slots=True)
-class Incoming:
-    """One of the far side's streams, as far as it was received: committed, or on its way to the disk."""
-
-    stream: int | None
-    """Its row in the store; None before its first entry."""
-    name: bytes
-    first: int
-    base: bytes
-    seq: int
-    head: bytes
-    seen: int = 0
-    """Up to where we said `seen`."""
-
-    def holding(self, seq: int, head: bytes) -> Holding:
-        """What we hold, once (seq, head) is committed."""
-        return Holding(stream=self.name, first=self.first, base=self.base, seq=seq, head=head)
-
-
-# --- what a message asks of the shell
-
-
-@dataclass(frozen=True, slots=True)
-class LinkUp:
-    """The far side listed all that it has: compare, then `resume`."""
-
-    holdings: tuple[Holding, ...]
-    """Of our streams, by the far side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An entry to commit."""
-
-    incoming: Incoming
-    seq: int
-    head: bytes
-    data: bytes
-    """As its author encoded it."""
-    judged: Judged
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """The far side committed our entries up to `seq`."""
-
-    outgoing: Outgoing
-    seq: int
-    head: bytes
-    numbers: tuple[int, ...]
-    """Of the messages among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeenThere:
-    """Our entries up to `seq` were displayed or confirmed there."""
-
-    outgoing: Outgoing
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedThere:
-    """The far side cannot take an entry of ours."""
-
-    outgoing: Outgoing
-    seq: int
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Processed:
-    """The author of a stream committed our refusals up to `seq`."""
-
-    incoming: Incoming
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryAsked:
-    """The far side asks for older entries of a stream of ours."""
-
-    outgoing: Outgoing
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class MoreRoom:
-    """The window grew: what waits may go on."""
-
-
-Effect = LinkUp | Received | Confirmed | SeenThere | RefusedThere | Processed | HistoryAsked | MoreRoom
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What to load from the disk and send next."""
-
-    outgoing: Outgoing
-    from_seq: int
-    max_entries: int
-    max_bytes: int
 
 
 class Exchange:
@@ -169,6 +50,7 @@ class Exchange:
         self._listings: dict[bytes, Holding] = {}
         self._complete = False
         self._resumed = False
+        self._questions: deque[Question] = deque()
         self.credit = Credit()
         self._grant = Grant()
 
@@ -184,13 +66,47 @@ class Exchange:
         for page in pages:
             yield Have(streams=page, last=page is pages[-1])
 
-    def resume(self) -> None:
-        """What was compared is settled: sending may begin."""
+    @property
+    def linked(self) -> bool:
+        """Whether both sides listed what they have."""
+        return self._complete
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that is committed was sent."""
+        return self._resumed and all(outgoing.next_seq > outgoing.last_seq for outgoing in self.own.values())
+
+    def resume(self, own: Iterable[Outgoing]) -> None:
+        """What was compared is settled, and these are our streams now: sending may begin."""
+        told = {outgoing.name for outgoing in self.own.values() if outgoing.told}
+        self.own = {outgoing.name: outgoing for outgoing in own}
+        for outgoing in self.own.values():
+            outgoing.told = outgoing.name in told
         self._resumed = True
 
-    def appended(self, outgoing: Outgoing) -> None:
-        """A stream that began on this link, or went on, is committed up to `outgoing.last_seq`."""
-        self.own[outgoing.name] = outgoing
+    def appended(self, outgoing: Outgoing) -> Outgoing:
+        """A stream of ours began, or went on up to `outgoing.last_seq`, on the disk; the one to go on with."""
+        current = self.own.setdefault(outgoing.name, outgoing)
+        current.last_seq = max(current.last_seq, outgoing.last_seq)
+        current.sent_mark = max(current.sent_mark, outgoing.sent_mark)
+        return current
+
+    def refused(self, outgoing: Outgoing, seq: int) -> None:
+        """The far side refused the entry at `seq`: it will be confirmed, and is not delivered."""
+        outgoing.flight = deque((place, head, 0 if place == seq else number) for place, head, number in outgoing.flight)
+
+    def processed(self, outgoing: Outgoing, seq: int) -> list[Message]:
+        """Refusals up to `seq` are committed here; what to tell the far side."""
+        listed = outgoing.listed
+        outgoing.listed = Holding(
+            stream=listed.stream,
+            first=listed.first,
+            base=listed.base,
+            seq=listed.seq,
+            head=listed.head,
+            processed=max(seq, listed.processed or 0),
+        )
+        return [Have(streams=(outgoing.listed,))]
 
     def next_batch(self) -> Batch | None:
         """What to send now; None if nothing waits, or the window is used up."""
@@ -200,7 +116,30 @@ class Exchange:
             if outgoing.next_seq <= outgoing.last_seq:
                 entries = min(self.credit.entries, BATCH_ENTRIES, outgoing.last_seq - outgoing.next_seq + 1)
                 return Batch(outgoing, outgoing.next_seq, entries, min(self.credit.bytes, BATCH_BYTES))
+        for question in self._questions:
+            entries = min(self.credit.entries, BATCH_ENTRIES, question.last - question.next_seq + 1)
+            return Batch(question.outgoing, question.next_seq, entries, min(self.credit.bytes, BATCH_BYTES), True)
         return None
+
+    def answer(self, batch: Batch, found: Sequence[tuple[int, bytes]]) -> list[Message]:
+        """
+        The messages that carry older entries, given as (seq, bytes), and the end of the answer after the last.
+
+        Nothing found in the batch means that the rest of what was asked for is gone.
+        """
+        question = self._questions[0]
+        messages: list[Message] = []
+        question.next_seq = batch.from_seq if found else question.last + 1
+        for seq, data in found:
+            if not self.credit.covers(len(data)):
+                return messages
+            self.credit.use(len(data))
+            question.next_seq = seq + 1
+            messages.append(Entry(stream=question.outgoing.name, seq=seq, bytes=data, history=True))
+        if question.next_seq > question.last:
+            self._questions.popleft()
+            messages.append(History(stream=question.outgoing.name, first=question.first, last=question.last))
+        return messages
 
     def send(self, outgoing: Outgoing, seq: int, head: bytes, number: int, data: bytes) -> list[Message]:
         """
@@ -358,7 +297,10 @@ class Exchange:
         outgoing = self._own(stream)
         if outgoing is None or last < first:
             raise RemoteProtocolError(EndCode.VIOLATION, "history of an unknown stream")
-        return [HistoryAsked(outgoing, first, last)]
+        if len(self._questions) >= MAX_QUESTIONS:
+            raise RemoteProtocolError(EndCode.RATE, "too many questions for history")
+        self._questions.append(Question(outgoing, first, min(last, outgoing.last_seq), first))
+        return [MoreRoom()]
 
     # --- rules
 

@@ -8,8 +8,8 @@ values and gives values back. What they decide stands in core; what they store i
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..core.delivery import Batch, Incoming, Outgoing
 from ..core.doubt import Broken, Knowledge, RolledBack, compare, start_for
+from ..core.effects import Batch, Incoming, Outgoing
 from ..core.entries import (
     AUTH_LINK,
     Kind,
@@ -24,6 +24,12 @@ from ..storage.conversations import Conversation, Stream
 from ..storage.entries import NewEntry, Place, StoredEntry
 from ..storage.peer_tables import PeerTables
 from ..storage.vectors import Vector
+
+APPEND_BATCH = 256
+"""Messages that one transaction appends."""
+
+ENTRY_OVERHEAD = 160
+"""Bytes of an entry beside its text, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,13 @@ def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:
     if written:
         tables.vectors.set_sent(batch.outgoing.stream, two.them, written[-1].seq)
     return written
+
+
+def load_history(tables: PeerTables, batch: Batch) -> list[tuple[int, bytes]]:
+    """Older entries that were asked for, as (seq, bytes); what was deleted is left out."""
+    found = tables.entries.load_range(batch.outgoing.stream, batch.from_seq, batch.max_entries, batch.max_bytes)
+    last = batch.from_seq + batch.max_entries - 1
+    return [(entry.seq, entry.bytes) for entry in found if entry.bytes is not None and entry.seq <= last]
 
 
 def _current(tables: PeerTables, two: Two, random: bytes) -> Stream:

@@ -7,9 +7,9 @@ The other half of peer/ledger.py: functions over the tables, run inside an opera
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.delivery import Received
+from ..core.bodies import ResetBody
+from ..core.effects import Received
 from ..core.entries import Kind, RefusalCode, author_in, conversation_in, moved_lamport
-from ..core.messages import ResetBody
 from ..storage.conversations import Stream
 from ..storage.entries import NewEntry
 from ..storage.peer_tables import PeerTables

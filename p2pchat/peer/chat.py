@@ -1,0 +1,275 @@
+"""
+One conversation: what is said and what comes goes to the disk first, and what the far side says of it is believed only
+as far as the exchange on the selected link allows.
+
+Decisions are core/delivery's; transactions are ledger's and receipts'. Nothing is remembered over a link but what is
+on the disk.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Seen as SeenEvent, Silent
+from ..core.delivery import Exchange
+from ..core.effects import (
+    Confirmed,
+    Effect,
+    LinkUp,
+    MoreRoom,
+    Outgoing,
+    Processed,
+    Received,
+    RefusedThere,
+    SeenThere,
+)
+from ..core.errors import EndCode, RemoteProtocolError, UserError
+from ..core.messages import Message, Refused, Seen
+from . import ledger, receipts
+from .environment import Environment
+from .inbox import Inbox
+from .ledger import Two, Written
+from .outbox import Outbox
+from .selected import ChatLink, Selected
+
+MAX_EARLY = 2_048
+"""Messages of a new link that may come before our own side of link-up is read from the disk."""
+
+SILENT_AFTER = 30.0
+"""Seconds without a sign of life after which a person is told."""
+
+
+class Chat:
+    """One conversation with one peer."""
+
+    log = Logger()
+
+    def __init__(
+        self, environment: Environment, two: Two, person: Callable[[], Person], author: Callable[[], str]
+    ) -> None:
+        self.two = two
+        self.tells_seen = True
+        """Whether `seen` is said at all."""
+        self._environment = environment
+        self._person = person
+        self._selected: Selected | None = None
+        self._early: list[Message] = []
+        self._told_silent = False
+        self._outbox = Outbox(environment, two, lambda: self._selected, person, author, self._run)
+        self._inbox = Inbox(environment, two, lambda: self._selected, person, self._run)
+
+    # --- for the person and for programs
+
+    @property
+    def unsent(self) -> int:
+        """Our messages that are not delivered."""
+        return self._outbox.unsent
+
+    def say(self, text: str) -> Deferred[Written]:
+        """Queue a message; fires when it is committed. Raises UserError, or fails with it: it was not accepted."""
+        return self._outbox.say(text)
+
+    async def displayed(self, entry: int) -> None:
+        """The person saw everything up to an entry of theirs."""
+        two = self.two
+        said = await self._environment.database.write(lambda tables: receipts.display(tables, two, entry))
+        selected = self._selected
+        if said is None or not self.tells_seen or selected is None or selected.exchange is None:
+            return
+        stream, seq = said
+        incoming = selected.exchange.theirs.get(stream)
+        if incoming is not None and selected.exchange.linked:
+            incoming.seen = max(incoming.seen, seq)
+            selected.link.send(Seen(stream=stream, seq=seq))
+
+    async def load(self) -> None:
+        """Count what waits, once after the start."""
+        two = self.two
+        _, total = await self._environment.database.read(lambda tables: receipts.waiting(tables, two))
+        self._outbox.unsent = total
+
+    # --- the selected link
+
+    @property
+    def link(self) -> ChatLink | None:
+        """The selected link, if there is one."""
+        return None if self._selected is None else self._selected.link
+
+    def attach(self, link: ChatLink) -> None:
+        """This link was selected; the one before is not used any more."""
+        self._early = []
+        self._inbox.drop()
+        self._selected = Selected(link)
+        self._run(self._open(self._selected))
+
+    def detach(self, link: ChatLink) -> None:
+        """A link is lost; nothing happens if it was not the selected one."""
+        if link is self.link:
+            self._selected = None
+            self._early = []
+            self._inbox.drop()
+
+    def pump(self) -> None:
+        """The transport takes more again."""
+        self._outbox.pump()
+
+    async def _open(self, selected: Selected) -> None:
+        two, link = self.two, selected.link
+        store = link.store
+        # A transaction of the older link may be under way; the writer keeps the order, so this sees all of it.
+        opening = await self._environment.database.write(lambda tables: ledger.open_link(tables, two, store))
+        if selected is not self._selected or not link.alive:
+            return
+        exchange = selected.exchange = Exchange(two.me, two.them, opening.own, opening.theirs)
+        for have in exchange.opening():
+            link.send(have)
+        for stream, seq, code in opening.refusals:
+            link.send(Refused(stream=stream, seq=seq, code=code))
+        for incoming in opening.theirs if self.tells_seen else ():
+            if incoming.seen >= incoming.first:
+                link.send(Seen(stream=incoming.name, seq=incoming.seen))
+        early, self._early = self._early, []
+        for message in early:
+            self.receive(link, message)
+
+    def receive(self, link: ChatLink, message: Message) -> None:
+        """A message of a conversation; what comes over another link than the selected one is dropped."""
+        selected = self._selected
+        if selected is None or link is not selected.link or not link.alive:
+            return
+        if selected.exchange is None:
+            self._keep_early(link, message)
+            return
+        try:
+            effects, moved = selected.exchange.receive(message)
+            if not moved:
+                link.charge()
+        except RemoteProtocolError as error:
+            link.fail(error.code, str(error))
+            return
+        for effect in effects:
+            self._act(selected, selected.exchange, effect)
+
+    def _keep_early(self, link: ChatLink, message: Message) -> None:
+        if len(self._early) >= MAX_EARLY:
+            link.fail(EndCode.RATE, "too much before link-up")
+        else:
+            self._early.append(message)
+
+    def _act(self, selected: Selected, exchange: Exchange, effect: Effect) -> None:
+        match effect:
+            case Received():
+                self._inbox.take(effect)
+            case Confirmed(outgoing=outgoing, seq=seq, head=head, numbers=numbers):
+                self._run(self._confirm(selected, outgoing.stream, seq, head, numbers))
+            case SeenThere(outgoing=outgoing, seq=seq):
+                self._run(self._see(outgoing.stream, seq))
+            case RefusedThere(outgoing=outgoing, seq=seq, code=code):
+                self._run(self._note_refusal(selected, exchange, outgoing, seq, code))
+            case Processed(incoming=incoming, seq=seq):
+                if incoming.stream is not None:
+                    self._run(self._processed(incoming.stream, seq))
+            case LinkUp():
+                self._run(self._settle(selected, exchange, effect))
+            case MoreRoom():
+                self._outbox.pump()
+
+    # --- the far side's word
+
+    async def _confirm(self, selected: Selected, stream: int, seq: int, head: bytes, numbers: tuple[int, ...]) -> None:
+        two, store, now = self.two, selected.link.store, self._environment.wall()
+        await self._environment.database.write(
+            lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
+        )
+        self._delivered(numbers, now)
+
+    def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
+        if numbers:
+            self._outbox.unsent = max(0, self._outbox.unsent - len(numbers))
+            self._environment.emit(Delivered(person=self._person(), numbers=numbers, at=now))
+
+    async def _see(self, stream: int, seq: int) -> None:
+        two, now = self.two, self._environment.wall()
+        numbers = await self._environment.database.write(lambda tables: receipts.see(tables, two, stream, seq, now))
+        if numbers:
+            self._environment.emit(SeenEvent(person=self._person(), numbers=numbers, at=now))
+
+    async def _note_refusal(
+        self, selected: Selected, exchange: Exchange, outgoing: Outgoing, seq: int, code: str
+    ) -> None:
+        two, stream = self.two, outgoing.stream
+        # The `have` that covers it may be read before this is committed: it must not count as delivered.
+        exchange.refused(outgoing, seq)
+        number = await self._environment.database.write(
+            lambda tables: receipts.note_refusal(tables, two, stream, seq, code)
+        )
+        if number:
+            self._outbox.unsent = max(0, self._outbox.unsent - 1)
+            self._environment.emit(NotDelivered(person=self._person(), number=number, reason=code))
+        if selected is self._selected:
+            for message in exchange.processed(outgoing, seq):
+                selected.link.send(message)
+
+    async def _processed(self, stream: int, seq: int) -> None:
+        two = self.two
+        await self._environment.database.write(lambda tables: receipts.processed(tables, two, stream, seq))
+
+    async def _settle(self, selected: Selected, exchange: Exchange, effect: LinkUp) -> None:
+        two, store, environment = self.two, selected.link.store, self._environment
+        random, now = environment.random(32), environment.wall()
+        settlement = await environment.database.write(
+            lambda tables: ledger.settle(tables, two, store, effect.holdings, random, now)
+        )
+        self._delivered(settlement.delivered, now)
+        person = self._person()
+        for first, last, explanation in settlement.doubts:
+            environment.emit(Doubt(person=person, mine=True, first=first, last=last, explanation=explanation))
+        if selected is self._selected:
+            exchange.resume(settlement.own)
+            self._outbox.pump()
+
+    # --- time and trouble
+
+    def look(self) -> None:
+        """Once a second: tell the person of silence, and of its end."""
+        link = self.link
+        if link is None:
+            return
+        silence = link.silence()
+        if silence >= SILENT_AFTER and not self._told_silent:
+            self.tell_silence(int(silence))
+        elif silence < SILENT_AFTER:
+            self.tell_back()
+
+    def tell_silence(self, seconds: int) -> None:
+        """Tell the person that the far side is silent, or lost (0 seconds), and what waits."""
+        if not self._told_silent:
+            self._told_silent = True
+            self._run(self._tell_silence(seconds))
+
+    async def _tell_silence(self, seconds: int) -> None:
+        two = self.two
+        numbers, total = await self._environment.database.read(lambda tables: receipts.waiting(tables, two))
+        if self._told_silent:
+            self._environment.emit(Silent(person=self._person(), seconds=seconds, waiting=numbers, total=total))
+
+    def tell_back(self) -> None:
+        """Tell the person that the far side is back, if they were told that it was gone."""
+        if self._told_silent:
+            self._told_silent = False
+            self._environment.emit(Back(person=self._person()))
+
+    def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(coroutine).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        """The disk failed: acknowledge nothing more, and say so. What was accepted is on the disk and goes on later."""
+        if failure.check(UserError):
+            self._environment.emit(Problem(text=failure.getErrorMessage()))
+        else:
+            self.log.failure("A conversation failed", failure)
+        if self._selected is not None:
+            self._selected.link.close(EndCode.INTERNAL, "the store failed")

@@ -1,0 +1,35 @@
+"""What every part of a peer is given: its key, its store, its clocks, its randomness, and where events go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..api import Event
+from ..core.identity import Identity
+from ..storage.database import Database
+from ..storage.peer_tables import PeerTables
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Passed in, so that a test runs a hundred peers on one clock, from one seed."""
+
+    identity: Identity
+    database: Database[PeerTables]
+    clock: IReactorTime
+    """Monotonic seconds; decides everything."""
+    wall: Callable[[], int]
+    """Wall clock, ms since 1970; shown, and stored beside what happened."""
+    random: Callable[[int], bytes]
+    """So many random bytes."""
+    emit: Callable[[Event], None]
+    """Tells every front end."""
+    store: bytes
+    """The id of our store, 16 bytes."""
+    nonce: bytes = field(default=b"")
+    """Made when the process started, 16 bytes."""
+
+    def fraction(self) -> float:
+        """A random number from 0 up to 1."""
+        return int.from_bytes(self.random(6), "big") / 2**48

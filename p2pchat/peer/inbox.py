@@ -1,0 +1,99 @@
+"""
+What comes in one conversation: to the disk, and only then acknowledged and shown.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ..api import Doubt, Event, Person, Said
+from ..core.delivery import Exchange
+from ..core.effects import Incoming, Received
+from ..core.entries import Kind
+from ..core.messages import Refused
+from . import receipts
+from .environment import Environment
+from .ledger import Two
+from .receipts import Stored
+from .selected import Selected
+
+
+class Inbox:
+    """The way into one conversation. `run` runs a coroutine and looks after its failure."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        two: Two,
+        selected: Callable[[], Selected | None],
+        person: Callable[[], Person],
+        run: Callable[[Coroutine[Deferred[Any], Any, None]], None],
+    ) -> None:
+        self._environment = environment
+        self._two = two
+        self._selected = selected
+        self._person = person
+        self._run = run
+        self._received: list[Received] = []
+        self._storing = False
+
+    def take(self, received: Received) -> None:
+        """An entry came over the selected link."""
+        self._received.append(received)
+        if not self._storing:
+            self._storing = True
+            self._run(self._store_all())
+
+    def drop(self) -> None:
+        """The link is gone: what is not on its way to the disk comes again over the next one."""
+        self._received = []
+
+    async def _store_all(self) -> None:
+        """Commit what came, in batches: while one is on its way to the disk the next one gathers."""
+        two, environment = self._two, self._environment
+        try:
+            while self._received:
+                batch, self._received = self._received, []
+                selected = self._selected()
+                stored = await self._write(two, batch, environment.wall())
+                self._tell(stored)
+                if selected is not None and selected is self._selected() and selected.exchange is not None:
+                    self._acknowledge(selected, selected.exchange, stored)
+        finally:
+            self._storing = False
+
+    def _write(self, two: Two, batch: list[Received], now: int) -> Deferred[list[Stored]]:
+        return self._environment.database.write(lambda tables: receipts.store_received(tables, two, batch, now))
+
+    def _tell(self, stored: list[Stored]) -> None:
+        person = self._person()
+        for each in stored:
+            each.received.incoming.stream = each.stream
+            event = _event_of(person, each)
+            if event is not None:
+                self._environment.emit(event)
+
+    def _acknowledge(self, selected: Selected, exchange: Exchange, stored: list[Stored]) -> None:
+        moved: dict[bytes, tuple[Incoming, int, bytes]] = {}
+        for each in stored:
+            received = each.received
+            if each.refusal is not None:
+                selected.link.send(Refused(stream=received.incoming.name, seq=received.seq, code=each.refusal.value))
+            moved[received.incoming.name] = (received.incoming, received.seq, received.head)
+        size = sum(len(each.received.data) for each in stored)
+        for message in exchange.committed(len(stored), size, moved.values()):
+            selected.link.send(message)
+
+
+def _event_of(person: Person, stored: Stored) -> Event | None:
+    judged = stored.received.judged
+    if stored.doubt is not None:
+        first, last = stored.doubt
+        explanation = "one of the two histories was reset"
+        return Doubt(person=person, mine=False, first=first, last=last, explanation=explanation)
+    if not stored.entry or judged.kind == Kind.VOID:
+        return None
+    return Said(
+        person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry
+    )

@@ -1,0 +1,157 @@
+"""
+What we say in one conversation: to the disk, and from there over the selected link, as far as the window allows.
+"""
+
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ..api import Person, Queued
+from ..core.delivery import Exchange
+from ..core.effects import Batch, Outgoing
+from ..core.errors import UserError
+from . import ledger
+from .environment import Environment
+from .ledger import Draft, Two, Written
+from .selected import Selected
+
+MAX_DRAFTS = 2_000
+"""Messages that wait for their commit: a program that writes faster than the disk is told to wait."""
+
+
+class Outbox:
+    """The way out of one conversation. `run` runs a coroutine and looks after its failure."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        two: Two,
+        selected: Callable[[], Selected | None],
+        person: Callable[[], Person],
+        author: Callable[[], str],
+        run: Callable[[Coroutine[Deferred[Any], Any, None]], None],
+    ) -> None:
+        self.unsent = 0
+        """Our messages that are not delivered."""
+        self._environment = environment
+        self._two = two
+        self._selected = selected
+        self._person = person
+        self._author = author
+        self._run = run
+        self._drafts: deque[tuple[Draft, Deferred[Written]]] = deque()
+        self._appending = False
+        self._loading = False
+
+    def say(self, text: str) -> Deferred[Written]:
+        """
+        Queue a message; fires when it is committed, or fails with UserError: then it was not accepted.
+
+        Raises UserError if too much waits already.
+        """
+        if len(self._drafts) >= MAX_DRAFTS:
+            raise UserError("too many messages wait for the disk; try again in a moment")
+        draft = Draft(text, self._environment.random(16), self._environment.wall())
+        accepted: Deferred[Written] = Deferred()
+        self._drafts.append((draft, accepted))
+        if not self._appending:
+            self._appending = True
+            self._run(self._append_all())
+        return accepted
+
+    async def _append_all(self) -> None:
+        """Commit what waits, in batches: while one is on its way to the disk the next one gathers."""
+        try:
+            while self._drafts:
+                batch = [self._drafts.popleft() for _ in range(min(len(self._drafts), ledger.APPEND_BATCH))]
+                try:
+                    outgoing, written = await self._append([draft for draft, _ in batch])
+                except UserError as error:
+                    for _, accepted in batch:
+                        accepted.errback(error)
+                else:
+                    self._appended(outgoing, batch, written)
+        finally:
+            self._appending = False
+
+    def _append(self, drafts: list[Draft]) -> Deferred[tuple[Outgoing, list[Written]]]:
+        two, random, sent = self._two, self._environment.random(16), self._may_send_at_once(drafts)
+        return self._environment.database.write(lambda tables: ledger.append_texts(tables, two, drafts, random, sent))
+
+    def _may_send_at_once(self, drafts: list[Draft]) -> bool:
+        selected = self._selected()
+        exchange = None if selected is None else selected.usable
+        if exchange is None:
+            return False
+        size = sum(len(draft.text) * 4 + ledger.ENTRY_OVERHEAD for draft in drafts)
+        return exchange.idle and exchange.credit.entries >= len(drafts) and exchange.credit.bytes >= size
+
+    def _appended(
+        self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Written]]], written: list[Written]
+    ) -> None:
+        self.unsent += len(written)
+        person, author = self._person(), self._author()
+        for (draft, accepted), each in zip(batch, written, strict=True):
+            self._environment.emit(
+                Queued(person=person, author=author, number=each.number, text=draft.text, at=draft.time)
+            )
+            accepted.callback(each)
+        selected = self._selected()
+        if selected is None or selected.exchange is None:
+            return
+        current = selected.exchange.appended(outgoing)
+        for each in written:
+            if each.seq <= current.sent_mark:
+                self._send(selected, selected.exchange, current, each)
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what waits, as far as the window and the transport take it."""
+        if not self._loading and self._next() is not None:
+            self._loading = True
+            self._run(self._load_and_send())
+
+    def _next(self) -> tuple[Selected, Exchange, Batch] | None:
+        selected = self._selected()
+        exchange = None if selected is None else selected.usable
+        batch = None if exchange is None else exchange.next_batch()
+        return None if selected is None or exchange is None or batch is None else (selected, exchange, batch)
+
+    async def _load_and_send(self) -> None:
+        try:
+            while (following := self._next()) is not None:
+                selected, exchange, batch = following
+                if batch.history:
+                    going_on = await self._answer(selected, exchange, batch)
+                else:
+                    going_on = await self._continue(selected, exchange, batch)
+                if not going_on:
+                    return
+        finally:
+            self._loading = False
+
+    async def _continue(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
+        """Send the next entries; whether it is worth going on."""
+        two = self._two
+        written = await self._environment.database.write(lambda tables: ledger.load_batch(tables, two, batch))
+        if selected is not self._selected():
+            return True
+        return sum(self._send(selected, exchange, batch.outgoing, each) for each in written) > 0
+
+    async def _answer(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
+        """Send older entries that were asked for."""
+        found = await self._environment.database.read(lambda tables: ledger.load_history(tables, batch))
+        if selected is not self._selected():
+            return True
+        messages = exchange.answer(batch, found)
+        for message in messages:
+            selected.link.send(message)
+        return bool(messages)
+
+    def _send(self, selected: Selected, exchange: Exchange, outgoing: Outgoing, written: Written) -> bool:
+        messages = exchange.send(outgoing, written.seq, written.head, written.number, written.data)
+        for message in messages:
+            selected.link.send(message)
+        return bool(messages)
