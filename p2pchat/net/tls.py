@@ -184,7 +184,7 @@ class _Policy:
         return Authenticated(key, protocol, group, certified, exporter)
 
     def _count_others(self, connection: SSL.Connection) -> int:
-        """How many certificates came beside the far side's own."""
+        """How many certificates came beside the far side's own, or were found to lead back from it."""
         raise NotImplementedError
 
 
@@ -237,7 +237,8 @@ class _DiallingPolicy(_Policy):
         return context
 
     def _count_others(self, connection: SSL.Connection) -> int:
-        return len(connection.get_peer_cert_chain() or ()) - 1
+        # The second is longer if a trusted root, which need not be sent, has issued it.
+        return max(len(connection.get_peer_cert_chain() or ()), len(connection.get_verified_chain() or ())) - 1
 
 
 class PeerDiallerTLS(_DiallingPolicy):
@@ -295,7 +296,9 @@ def authenticate(transport: ITransport | None) -> Authenticated:
     if not isinstance(transport, TLSMemoryBIOProtocol):
         raise LocalProtocolError("only a TLS transport can tell who is at its other end")
     connection = transport.getHandle()
-    policy: _Policy = connection.get_context().get_app_data()
+    policy = connection.get_context().get_app_data()
+    if not isinstance(policy, _Policy):
+        raise LocalProtocolError("this TLS transport was not made by this policy")
     return policy.authenticate(connection)
 
 

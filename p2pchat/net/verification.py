@@ -53,8 +53,8 @@ class OwnKeyRules:
 
     def key_of(self, certificate: bytes, others: int) -> tuple[bytes, bool]:
         """
-        The SubjectPublicKeyInfo in a certificate (DER) that came with so many `others`, and False: it is
-        not certified. Raises HandshakeRefused.
+        The SubjectPublicKeyInfo in a certificate (DER) that came with, or was led back to, so many `others`;
+        and False: it is not certified. Raises HandshakeRefused.
 
         The certificate's own signature is not checked: the handshake has proved that the key is held, and
         checking would cost a fifth of a handshake and prove nothing more.
@@ -66,10 +66,10 @@ class OwnKeyRules:
         leaf = _parse(certificate)
         if not _is_ed25519(leaf):
             raise HandshakeRefused("its certificate is not of an Ed25519 key")
-        with _Strictly("its certificate is malformed"):
-            if leaf.issuer != leaf.subject:
-                raise HandshakeRefused("its certificate is not self-signed")
-            return _key_info(leaf), False
+        if leaf.version is not x509.Version.v3 or leaf.serial_number <= 0:
+            # Some libraries read such ones and others do not, so that a peer would be known to some only.
+            raise HandshakeRefused("its certificate is not of X.509 version 3 as in RFC 5280")
+        return _key_info(leaf), False
 
 
 class ServerRules:
@@ -142,7 +142,7 @@ class _Strictly:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, ValueError | TypeError | UnsupportedAlgorithm):
+        if isinstance(error, ValueError | TypeError | UnsupportedAlgorithm | x509.InvalidVersion):
             raise HandshakeRefused(self._reason) from None
 
 
