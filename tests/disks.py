@@ -14,14 +14,14 @@ Fault = Callable[[str, str], Exception | None]
 def fsync_failed() -> apsw.IOError:
     """EIO out of fsync."""
     error = apsw.IOError("disk I/O error")
-    error.extendedresult = apsw.SQLITE_IOERR_FSYNC
+    error.extendedresult = apsw.SQLITE_IOERR_FSYNC  # type: ignore[attr-defined]
     return error
 
 
 def write_failed() -> apsw.IOError:
     """EIO out of write."""
     error = apsw.IOError("disk I/O error")
-    error.extendedresult = apsw.SQLITE_IOERR_WRITE
+    error.extendedresult = apsw.SQLITE_IOERR_WRITE  # type: ignore[attr-defined]
     return error
 
 

@@ -29,6 +29,10 @@ CHECKPOINT_PAGES = 1_000
 """The WAL is copied back when it has this many pages (of 4 KiB), SQLite's own figure."""
 
 
+INTERRUPT_STEPS = 100_000
+"""Steps of SQLite's machine, about a millisecond, after which a reader looks whether it is to stop."""
+
+
 @dataclass(slots=True)
 class Job(Generic[TablesT]):
     """One operation, and where its result goes."""
@@ -199,7 +203,11 @@ class ReadWorker(Generic[TablesT]):
 
     def open(self) -> None:
         """Open the connection; the writer has made the database. Raises the `StoreError` tree."""
-        self._connection = self._writer.connection if self._writer else open_reader(self._path, self._vfs)
+        if self._writer is not None:
+            self._connection = self._writer.connection
+        else:
+            self._connection = open_reader(self._path, self._vfs)
+            self._connection.set_progress_handler(lambda: self._interrupted, INTERRUPT_STEPS)
         self._tables = self._schema.tables(self._connection)
 
     def run(self, job: Job[TablesT], more: Callable[[], Job[TablesT] | None]) -> Deliver:
@@ -222,8 +230,8 @@ class ReadWorker(Generic[TablesT]):
 
     def interrupt(self) -> None:
         """Make the running operation, and those that wait, fail soon; from any thread."""
+        # Not SQLite's interrupt(), which does nothing to an operation that is between two statements.
         self._interrupted = True
-        self._connection.interrupt()
 
     def close(self) -> None:
         """Close the connection, if it is our own."""
