@@ -59,6 +59,72 @@ class Disk(apsw.VFS):
         return sum(each == call for each, _ in self.calls)
 
 
+class MemoryDisk(apsw.VFS):
+    """Files in memory alone, without memory that connections could share: what the simulation's disk is like."""
+
+    def __init__(self) -> None:
+        self.name = f"test-memory-{next(_numbers)}"
+        self.files: dict[str, bytearray] = {}
+        super().__init__(self.name, "")
+
+    def xOpen(self, name, flags):
+        return _MemoryFile(self, name, flags)
+
+    def xFullPathname(self, name):
+        return name
+
+    def xAccess(self, path, flags):
+        return path in self.files
+
+    def xDelete(self, path, sync):
+        del self.files[path]
+
+
+class _MemoryFile:
+    def __init__(self, disk, name, flags):
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name
+        if path not in disk.files and not flags[0] & apsw.SQLITE_OPEN_CREATE:
+            raise apsw.CantOpenError(path)
+        self._data = disk.files.setdefault(path, bytearray())
+
+    def xRead(self, amount, offset):
+        return bytes(self._data[offset : offset + amount])
+
+    def xWrite(self, data, offset):
+        self._data.extend(bytes(max(0, offset - len(self._data))))
+        self._data[offset : offset + len(data)] = data
+
+    def xTruncate(self, size):
+        del self._data[size:]
+
+    def xFileSize(self):
+        return len(self._data)
+
+    def xCheckReservedLock(self):
+        return False
+
+    def xFileControl(self, operation, pointer):
+        return False
+
+    def xSectorSize(self):
+        return 4096
+
+    def xDeviceCharacteristics(self):
+        return 0
+
+    def xSync(self, flags):
+        pass
+
+    def xLock(self, level):
+        pass
+
+    def xUnlock(self, level):
+        pass
+
+    def xClose(self):
+        pass
+
+
 class _File(apsw.VFSFile):
     def __init__(self, disk, name, flags):
         self._disk = disk

@@ -27,7 +27,7 @@ from p2pchat.storage.schema import Schema, backup_file
 from p2pchat.storage.server_tables import SERVER_SCHEMA
 from p2pchat.storage.settings import Settings
 from p2pchat.storage.workers import BATCH_OPERATIONS
-from tests.disks import Disk, fsync_failed, full, write_failed
+from tests.disks import Disk, MemoryDisk, fsync_failed, full, write_failed
 
 TOY = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -351,6 +351,23 @@ class Grouping(InlineTestCase):
         write([])
         self.assertEqual(self.successResultOf(deferred), ["before"])
         self.assertEqual(self.disk.count("sync"), 0)
+
+    def test_a_disk_in_memory(self) -> None:
+        """A database lives on a disk that is only simulated, over restarts, kills and upgrades."""
+        disk = MemoryDisk()
+        self.path = Path("/nowhere/toy.db")
+        (self.scripts / "toy-1-to-2.sql").write_text("ALTER TABLE line ADD COLUMN colour TEXT;")
+        for version, known in ((1, []), (1, ["line 0"]), (2, ["line 0", "line 1"])):
+            database = self.opened(version=version, vfs=disk.name)
+            self.assertEqual(database.created, not known)
+            self.assertEqual(self.lines(database), known)
+            text = f"line {len(known)}"
+            self.successResultOf(database.write(adding(text)))
+            killed = {path: bytearray(data) for path, data in disk.files.items()}
+            self.successResultOf(database.close())
+            disk.files = killed
+        self.assertIn("/nowhere/toy.db-wal", disk.files)
+        self.assertIn("/nowhere/toy.db.version-1", disk.files)
 
     def test_crash_goes_through(self) -> None:
         """What is no Exception (a simulated crash) comes out of the inline executor; nothing was committed."""

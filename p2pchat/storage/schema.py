@@ -83,10 +83,8 @@ def open_writer(path: Path, vfs: str | None = None, exclusive: bool = False) -> 
     `exclusive`: no other connection will be opened, so no memory is shared (for VFSes that cannot).
     """
     with told_to_people(str(path)):
-        connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+        connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs, exclusive)
         try:
-            if exclusive:
-                connection.pragma("locking_mode", "EXCLUSIVE")
             if connection.pragma("journal_mode", "WAL") != "wal":
                 raise StoreError(f"{path} cannot be used safely where it is: {_NO_WAL}")
             # FULL: a commit has reached the disk when it returns, also in WAL mode, where NORMAL waits for the
@@ -117,8 +115,10 @@ def backup_file(path: Path, version: int) -> Path:
 _NO_WAL = "the file system has no shared memory for SQLite's WAL; choose another directory with --state DIR"
 
 
-def _connect(path: Path, flags: int, vfs: str | None) -> apsw.Connection:
+def _connect(path: Path, flags: int, vfs: str | None, exclusive: bool = False) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENT_CACHE)
+    if exclusive:
+        connection.pragma("locking_mode", "EXCLUSIVE")  # before anything is read, or shared memory is looked for
     connection.set_busy_timeout(BUSY_MILLISECONDS)
     # Nothing that stands in a database, a damaged or planted one too, may run code or rewrite its own schema.
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
@@ -155,7 +155,7 @@ def _remove_new(new: Path) -> None:
 
 
 def _make_in_place(path: Path, schema: Schema[TablesT], vfs: str | None) -> bool:
-    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs, exclusive=True)
     try:
         empty = bool(connection.pragma("page_count") == 0)
     finally:
@@ -179,7 +179,7 @@ def _fill(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
 
 
 def _bring_up_to_date(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
-    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+    connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs, exclusive=vfs is not None)
     try:
         version = _check(path, schema, connection)
         if version < schema.version:
