@@ -7,6 +7,7 @@ Nothing here makes a key: the seed is passed in.
 
 import hashlib
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,7 +34,12 @@ SAFETY_ROUNDS = 5200
 
 DEFAULT_SERVER_PORT = 8888
 
-_VALUES = {character: value for value, character in enumerate(ALPHABET)} | {"o": 0, "i": 1, "l": 1}
+MAX_PORT_DIGITS = 16
+"""Digits of a port that are read, zeros in front counted."""
+
+_LOWER = {character: value for value, character in enumerate(ALPHABET)} | {"o": 0, "i": 1, "l": 1}
+# Not by str.lower, which makes ASCII letters of others: U+212A, the Kelvin sign, would be read as k.
+_VALUES = _LOWER | {character.upper(): value for character, value in _LOWER.items()}
 
 
 class Domain:
@@ -122,7 +128,7 @@ def short_id(identifier: bytes) -> str:
 
 def parse_id(text: str) -> bytes:
     """The id that somebody typed; raises UsageError that says what is wrong with it."""
-    letters = [character for character in text.lower() if character not in "- \t\r\n"]
+    letters = [character for character in text if character not in "- \t\r\n"]
     unknown = next((character for character in letters if character not in _VALUES), None)
     if unknown is not None:
         raise UsageError(f"{unknown!r} cannot stand in an id; check it against the original")
@@ -213,10 +219,28 @@ def parse_host_port(text: str, default_port: int) -> tuple[str, int]:
         host, _, port_text = text.partition(":")
     else:
         host = text
-    if not host or any(character.isspace() or character in "/@#?%\\" for character in host):
-        raise UsageError(f"{text!r} is no address; write HOST or HOST:PORT")
-    if not port_text:
-        return host, default_port
-    if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text[:6]) < 65536):
-        raise UsageError(f"{port_text!r} is no port; write a number from 1 to 65535")
-    return host, int(port_text)
+    if not _is_host(host) or ((text.startswith("[") or ":" in host) and not _is_ipv6(host)):
+        raise UsageError(f"{text!r} is no address; write HOST, HOST:PORT or [IPv6]:PORT")
+    return host, _port(port_text) if port_text else default_port
+
+
+def _is_host(host: str) -> bool:
+    """Whether `host` may be the name or address of a machine; who resolves it says more."""
+    return bool(host) and all(
+        character.isprintable() and not character.isspace() and character not in "/@#?%[]\\" for character in host
+    )
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_PORT_DIGITS else 0
+    if not 0 < port < 65536:
+        raise UsageError(f"{text!r} is no port; write a number from 1 to 65535")
+    return port
