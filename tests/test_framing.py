@@ -19,7 +19,9 @@ def prefix(size: int) -> bytes:
 class FrameTests(SynchronousTestCase):
     def refused(self, buffer: FrameBuffer) -> EndCode:
         """The code with which what `buffer` holds is refused."""
-        return self.assertRaises(RemoteProtocolError, list, buffer.frames()).code
+        error = self.assertRaises(RemoteProtocolError, list, buffer.frames())
+        assert isinstance(error, RemoteProtocolError)
+        return error.code
 
     def test_length_in_front(self) -> None:
         """A frame is a 4-byte big-endian length and that many bytes."""
@@ -101,7 +103,7 @@ class FrameTests(SynchronousTestCase):
         buffer.feed(encode_frame(b"one") + encode_frame(b"two"))
         frames = buffer.frames()
         self.assertEqual(next(frames), b"one")
-        frames.close()
+        del frames
         self.assertEqual(list(buffer.frames()), [b"two"])
 
     def test_clear_in_the_middle(self) -> None:
