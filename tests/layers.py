@@ -37,7 +37,9 @@ LAYERS: dict[str, set[str]] = {
 }
 """Unit (module or package right under p2pchat) to what it may import: units, or modules of a unit."""
 
-LATE: dict[str, set[str]] = {"cli": {"peer.offline", "server.offline"}}
+LATE: dict[str, set[str]] = {
+    "cli": {"peer.backup", "peer.offline", "peer.probe", "server.offline", "storage.directory", "tap.once"}
+}
 """What a unit may import inside functions only: `p2pchat --version` must not pay for it."""
 
 CONFINED: dict[str, tuple[str, ...]] = {

@@ -9,6 +9,9 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
     |           +-- CertificateExpired
     +-- UserError                  one line for a person: what happened and what to do next
         +-- UsageError             the words of a command or option are off (exit code 2)
+        +-- NotInTime              it did not happen in the time it had (exit code 3)
+        +-- NoSuchContact          nobody is known under that name or id (exit code 5)
+        +-- UnknownPerson          nobody, or more than one, is meant by a name (exit code 5)
         +-- StateError             the state directory cannot be used
         |   +-- StateInUse         another process holds it
         +-- NotRunning             there is no daemon to ask (exit code 6)
@@ -137,6 +140,24 @@ class UsageError(UserError):
     """The words of a command or an option are off."""
 
     exit_code = 2
+
+
+class NotInTime(UserError):
+    """What was waited for did not happen in the time it had; it may still."""
+
+    exit_code = 3
+
+
+class NoSuchContact(UserError):
+    """Nobody is known under that name or id."""
+
+    exit_code = 5
+
+
+class UnknownPerson(UserError):
+    """Nobody is meant by a name, or too many are."""
+
+    exit_code = 5
 
 
 class StateError(UserError):
