@@ -65,15 +65,20 @@ def candidates(
     signed = list(signed)
     hints = [] if observed is None else [Address(host=observed.host, port=address.port) for address in signed[:1]]
     wanted: list[Address] = []
-    avoided = set(own)
+    avoided = {_plain(address) for address in own}
     for address in (*signed[:MAX_CANDIDATES], *hints):
-        plain = Address(host=unmap(address.host), port=address.port)
+        plain = _plain(address)
         if may_dial(plain, loopback=loopback) and plain not in wanted and plain not in avoided:
             wanted.append(plain)
     if loopback:
         # On one host the loopback address is the surest one.
         wanted.sort(key=lambda address: not is_loopback(address.host))
     return wanted[:MAX_CANDIDATES]
+
+
+def _plain(address: Address) -> Address:
+    """The one form of an address by which it is compared."""
+    return Address(host=unmap(address.host), port=address.port)
 
 
 def is_private(host: str) -> bool:
