@@ -93,8 +93,6 @@ def open_writer(path: Path, vfs: str | None = None, exclusive: bool = False) -> 
             connection.pragma("fullfsync", True)
             connection.pragma("checkpoint_fullfsync", True)
             connection.pragma("foreign_keys", True)
-            # Checkpoints are the writer's own act, since SQLite's automatic ones swallow a failed fsync.
-            connection.wal_autocheckpoint(0)
         except BaseException:
             connection.close()
             raise

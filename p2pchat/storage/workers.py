@@ -90,6 +90,7 @@ class WriteWorker(Generic[TablesT]):
         """Make or upgrade the database and open it. Raises the `StoreError` tree."""
         self._health.created = prepare(self._path, self._schema, self._vfs)
         self.connection = open_writer(self._path, self._vfs, self._exclusive)
+        # In place of SQLite's automatic checkpoints, which swallow a failed fsync (F6); `rest` does ours.
         self.connection.set_wal_hook(self._note_wal)
         self._tables = self._schema.tables(self.connection)
 
