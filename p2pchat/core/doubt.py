@@ -79,8 +79,19 @@ def compare(known: Knowledge, holding: Holding | None, store: bytes, head_at: Ca
             return Broken(0, first_head(known.name)) if base is None else RolledBack(known.first - 1, base)
         return Fits(known.confirmed_seq, known.confirmed_head)
     if holding.seq > known.seq or head_at(holding.seq) != holding.head:
-        agreed = known.confirmed_seq if head_at(known.confirmed_seq) == known.confirmed_head else 0
-        return Broken(agreed, known.confirmed_head if agreed else first_head(known.name))
+        return _broken(known, holding, new_store, head_at)
     if holding.seq < known.confirmed_seq and not new_store:
         return RolledBack(holding.seq, holding.head)
     return Fits(holding.seq, holding.head)
+
+
+def _broken(known: Knowledge, holding: Holding, new_store: bool, head_at: Callable[[int], bytes | None]) -> Broken:
+    """The chains differ: the last place up to which the reader need not be sent everything again."""
+    if head_at(known.confirmed_seq) == known.confirmed_head:
+        if new_store or holding.seq >= known.confirmed_seq:
+            return Broken(known.confirmed_seq, known.confirmed_head)
+        # What it confirmed and no longer says that it has, it may lack: all that was ever for it is sent again.
+        base = head_at(known.first - 1)
+        if base is not None and holding.seq >= known.first - 1:
+            return Broken(known.first - 1, base)
+    return Broken(0, first_head(known.name))
