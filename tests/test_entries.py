@@ -18,7 +18,6 @@ from p2pchat.core.entries import (
     judge,
     moved_lamport,
     next_head,
-    reset_entry,
     stream_name,
     text_entry,
     void_entry,
@@ -129,7 +128,7 @@ class JudgeTests(SynchronousTestCase):
 
     def test_malformed(self) -> None:
         """What cannot be decoded, or breaks a limit, is refused with `malformed`."""
-        for changes in (
+        bad: tuple[dict[str, Any], ...] = (
             {"id": bytes(15)},
             {"number": -1},
             {"lamport": 2**53},
@@ -144,14 +143,16 @@ class JudgeTests(SynchronousTestCase):
             {"kind": "reset", "body": {}},
             {"kind": "reset", "body": {"stream": STREAM, "seq": -1, "head": BASE}},
             {"kind": "reset", "body": {"stream": STREAM[:79], "seq": 1, "head": BASE}},
-        ):
+        )
+        for changes in bad:
             self.assertEqual(self.judged(**changes), RefusalCode.MALFORMED, changes)
         for data in (b"", b"\xc0", b"\x80", pack(GOOD) + b"\0", pack(GOOD)[:-1]):
             self.assertEqual(judge(data).refusal, RefusalCode.MALFORMED, data)
 
     def test_unknown_kind(self) -> None:
         """An entry of an unknown kind is taken whatever its body is, and shows no text."""
-        for body in (None, 1, {"text": "hello"}, [[]], 1.5):
+        bodies: tuple[Any, ...] = (None, 1, {"text": "hello"}, [[]], 1.5)
+        for body in bodies:
             judged = judge(pack(GOOD | {"kind": "reaction", "body": body}))
             self.assertEqual((judged.refusal, judged.kind, judged.text, judged.reset), (None, "reaction", "", None))
         self.assertNotIn("reaction", list(Kind))
