@@ -10,8 +10,7 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
     +-- UserError                  one line for a person: what happened and what to do next
         +-- UsageError             the words of a command or option are off (exit code 2)
         +-- NotInTime              it did not happen in the time it had (exit code 3)
-        +-- NoSuchContact          nobody is known under that name or id (exit code 5)
-        +-- UnknownPerson          nobody, or more than one, is meant by a name (exit code 5)
+        +-- NoSuchContact          nobody, or more than one, is meant by a name or id (exit code 5)
         +-- StateError             the state directory cannot be used
         |   +-- StateInUse         another process holds it
         +-- NotRunning             there is no daemon to ask (exit code 6)
@@ -150,12 +149,6 @@ class NotInTime(UserError):
 
 class NoSuchContact(UserError):
     """Nobody is known under that name or id."""
-
-    exit_code = 5
-
-
-class UnknownPerson(UserError):
-    """Nobody is meant by a name, or too many are."""
 
     exit_code = 5
 

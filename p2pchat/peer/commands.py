@@ -1,0 +1,279 @@
+"""What each command of the api does at a peer; every one is answered with a reply, or fails with UserError."""
+
+import os
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .. import __version__, api
+from ..api import Command, Reply
+from ..core.addresses import written
+from ..core.errors import EndCode, NoSuchContact, UsageError, UserError
+from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id, safety_number
+from ..core.messages import MAX_TEXT, Address
+from ..core.text import Kind, clean
+from ..core.trust import Scope
+from .offline import check_petname
+from .peer import Peer, Talk
+
+DEFAULT_LISTEN_PORT = 6666
+"""Where a peer listens if an address is given without a port."""
+
+MAX_ASK = 200
+"""Characters of the line that goes with a request."""
+
+
+class Commands:
+    """Executes commands on a peer. `stop` ends the process, `uptime` is in seconds."""
+
+    log = Logger()
+
+    def __init__(self, peer: Peer, stop: Callable[[], None], uptime: Callable[[], float]) -> None:
+        self._peer = peer
+        self._stop = stop
+        self._uptime = uptime
+
+    async def execute(self, command: Command) -> Reply:
+        """Do it; raises UserError."""
+        match command:
+            case api.Say(who=who, text=text):
+                return await self._say(who, text)
+            case api.Displayed(who=who, entry=entry):
+                return await self._displayed(who, entry)
+            case api.Connect():
+                return await self._connect(command)
+            case api.Confirm(who=who):
+                return await self._confirm(who)
+            case api.Accept(who=who, scope=scope, seconds=seconds):
+                return await self._accept(who, scope, seconds)
+            case api.Reject(who=who):
+                return self._reject(who)
+            case api.Close(who=who):
+                await self._peer.close(self._someone(who))
+                return api.Done()
+            case api.Stop():
+                self._stop()
+                return api.Done()
+            case api.AddContact() | api.RemoveContact() | api.Verify() | api.Trust() | api.Block() | api.Unblock():
+                return await self._change(command)
+            case _:
+                return self._tell(command)
+
+    # --- chats
+
+    async def _say(self, who: str, text: str) -> Reply:
+        identifier = self._someone(who)
+        if self._peer.people.facts(identifier).blocked:
+            raise UserError(f"{who} is blocked; /unblock {who} first")
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise UserError("that text holds characters that are no text; take them out") from None
+        if size > MAX_TEXT:
+            raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
+        talk = self._peer.talk(identifier)
+        if talk is None and self._peer.people.contact(identifier) is None:
+            raise UserError(f"there is no chat with {who}; /connect {who} first")
+        talk = talk or await self._peer.talk_with(identifier)
+        written_entry = await talk.chat.say(text)
+        person = self._peer.people.person(identifier)
+        return api.Accepted(person=person, author=self._peer.handle, number=written_entry.number)
+
+    async def _displayed(self, who: str, entry: int) -> Reply:
+        talk = self._peer.talk(self._someone(who))
+        if talk is not None:
+            await talk.chat.displayed(entry)
+        return api.Done()
+
+    async def _connect(self, command: api.Connect) -> Reply:
+        text = clean(command.text, Kind.LINE)[:MAX_ASK]
+        people = self._peer.people
+        try:
+            identifier = people.resolve(command.who, contact_only=command.contact_only)
+        except NoSuchContact:
+            if command.contact_only or not _looks_like_address(command.who):
+                raise
+            return await self._connect_address(command.who, text)
+        self._check_other(identifier)
+        if people.facts(identifier).blocked:
+            raise UserError(f"{command.who} is blocked; /unblock {command.who} first")
+        request = self._peer.links.requests.get(identifier)
+        if request is not None:
+            return await self._accept(command.who, Scope.ONCE.value, None)
+        if people.consent(identifier) is None:
+            await people.grant(identifier, Scope.ONCE)
+        await self._peer.want(identifier, text)
+        return api.Started(person=people.person(identifier))
+
+    async def _connect_address(self, who: str, text: str) -> Reply:
+        host, port = parse_host_port(who, DEFAULT_LISTEN_PORT)
+        address = Address(host=host, port=port)
+        Deferred.fromCoroutine(self._peer.dial(address, None, text)).addErrback(self._no_answer, address)
+        return api.Started(person=None, address=written(address))
+
+    def _no_answer(self, failure: Failure, address: Address) -> None:
+        """Nobody answered where the person pointed; they try again themselves."""
+        self._peer.environment.emit(api.Ended(person=None, address=written(address), reason=failure.getErrorMessage()))
+
+    async def _confirm(self, who: str) -> Reply:
+        unconfirmed = self._peer.links.unconfirmed
+        for identifier, link in list(unconfirmed.items()):
+            if self._means(identifier, who):
+                intent = link.intent
+                assert intent is not None
+                await self._peer.people.meet(identifier, link.key, link.hello.handle if link.hello else "")
+                await self._peer.people.grant(identifier, Scope.ONCE)
+                talk = await self._peer.talk_with(identifier)
+                talk.wanted, talk.typed = True, [intent.address]
+                self._peer.links.confirm(link)
+                return api.Done()
+        raise NoSuchContact(f"nobody called {who} waits for your word; dial the address again")
+
+    async def _accept(self, who: str, scope: str, seconds: int | None) -> Reply:
+        if scope not in {each.value for each in Scope}:
+            raise UsageError(f"{scope!r} is no consent; say once, a time such as 2h, or always")
+        if scope == Scope.TIMED.value and not seconds:
+            raise UsageError("say for how long, such as 30m, 2h or 1d")
+        identifier = self._asker(who)
+        request = self._peer.links.requests.pop(identifier)
+        link = request.link
+        handle = link.hello.handle if link.hello else ""
+        await self._peer.people.meet(identifier, link.key, handle, link.hybrid)
+        await self._peer.people.grant(identifier, Scope(scope), seconds)
+        talk = await self._peer.talk_with(identifier)
+        talk.wanted = True
+        self._peer.links.accept(link, Scope(scope), seconds)
+        return api.Started(person=self._peer.people.person(identifier))
+
+    def _reject(self, who: str) -> Reply:
+        for identifier, link in list(self._peer.links.unconfirmed.items()):
+            if self._means(identifier, who):
+                del self._peer.links.unconfirmed[identifier]
+                link.close(EndCode.CLOSED)
+                return api.Done()
+        identifier = self._asker(who)
+        request = self._peer.links.requests.pop(identifier)
+        request.link.reject(EndCode.REJECTED)
+        return api.Done()
+
+    def _asker(self, who: str) -> bytes:
+        """Who of those that wait for an answer is meant."""
+        for identifier in self._peer.links.requests:
+            if self._means(identifier, who):
+                return identifier
+        raise NoSuchContact(f"{who} has not asked to chat, or is gone; /list shows who is online")
+
+    def _means(self, identifier: bytes, who: str) -> bool:
+        if looks_like_id(who):
+            return parse_id(who) == identifier
+        return self._peer.people.person(identifier).name.casefold() == who.strip().casefold()
+
+    # --- people
+
+    async def _change(self, command: Command) -> Reply:
+        people = self._peer.people
+        match command:
+            case api.AddContact(id=text, name=name):
+                identifier = parse_id(text)
+                await people.add(identifier, check_petname(name) if name else "")
+                self._watch_again()
+                return api.People(people=(people.person(identifier),))
+            case api.RemoveContact(who=who):
+                await people.remove(self._someone(who))
+            case api.Verify(who=who, verified=verified):
+                contact = await people.meet(self._someone(who))
+                wall = self._peer.environment.wall()
+                await people.change(contact._replace(verified_at=wall if verified else None, listed=True))
+            case api.Trust(who=who, classical=classical):
+                contact = await people.meet(self._someone(who))
+                await people.change(contact._replace(listed=True, classical=contact.classical or classical))
+            case api.Block(who=who):
+                identifier = self._someone(who)
+                contact = await people.meet(identifier)
+                await people.change(contact._replace(blocked_at=self._peer.environment.wall(), consent="ask"))
+                await self._shut_out(identifier)
+            case api.Unblock(who=who):
+                contact = await people.meet(self._someone(who))
+                await people.change(contact._replace(blocked_at=None))
+        return api.Done()
+
+    async def _shut_out(self, identifier: bytes) -> None:
+        """Whoever is blocked is gone at once, and is told no more than that."""
+        request = self._peer.links.requests.pop(identifier, None)
+        if request is not None:
+            request.link.reject(EndCode.REJECTED)
+        await self._peer.close(identifier)
+
+    def _watch_again(self) -> None:
+        for server in self._peer.servers:
+            server.watch_again()
+
+    def _someone(self, who: str) -> bytes:
+        links = self._peer.links
+        for identifier in (*links.requests, *links.unconfirmed, *self._peer.talks()):
+            if self._means_now(identifier, who):
+                return identifier
+        return self._peer.people.resolve(who)
+
+    def _means_now(self, identifier: bytes, who: str) -> bool:
+        return not looks_like_id(who) and self._means(identifier, who)
+
+    def _check_other(self, identifier: bytes) -> None:
+        if identifier == self._peer.environment.identity.id:
+            raise UserError("that is yourself; /list shows the others")
+
+    # --- what is
+
+    def _tell(self, command: Command) -> Reply:
+        people = self._peer.people
+        match command:
+            case api.ListPeople():
+                return api.People(people=tuple(people.person(each) for each in people.everybody()))
+            case api.Contacts():
+                return api.People(people=tuple(people.person(contact.peer) for contact in people.contacts()))
+            case api.WhoAmI():
+                return self.myself()
+            case api.WhoIs(who=who):
+                return api.People(people=(people.person(self._someone(who)),))
+            case api.SafetyNumber(who=who):
+                return self._safety(who)
+            case api.Status():
+                return self._status()
+            case _:
+                raise UserError("this version does not know that command")
+
+    def _safety(self, who: str) -> Reply:
+        identifier = self._someone(who)
+        contact, row = self._peer.people.contact(identifier), self._peer.people.row(identifier)
+        links = self._peer.links.of(identifier)
+        key = (contact.key if contact is not None else None) or (links[0].key if links else None)
+        key = key or (row.body.key if row is not None else None)
+        if key is None:
+            raise UserError(f"the key of {who} is not known yet; try again when they are online")
+        digits = safety_number(self._peer.environment.identity.key, key)
+        return api.Safety(person=self._peer.people.person(identifier), digits=digits)
+
+    def myself(self) -> api.Myself:
+        """One's own peer."""
+        return api.Myself(
+            id=format_id(self._peer.environment.identity.id),
+            name=self._peer.handle,
+            listens=tuple(written(address) for address in self._peer.listens),
+            servers=tuple(server.status() for server in self._peer.servers),
+        )
+
+    def _status(self) -> Reply:
+        talks: dict[bytes, Talk] = self._peer.talks()
+        return api.PeerStatus(
+            pid=os.getpid(),
+            version=__version__,
+            myself=self.myself(),
+            chats=tuple(self._peer.people.person(identifier) for identifier in talks),
+            uptime=int(self._uptime()),
+        )
+
+
+def _looks_like_address(who: str) -> bool:
+    return ":" in who or "." in who or who == "localhost"

@@ -1,0 +1,209 @@
+"""One link to another peer: who is there, what both sides consented to, and what it carries to the chat."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.addresses import written
+from ..core.errors import EndCode, HandshakeRefused
+from ..core.identity import Identity, id_of
+from ..core.messages import VERSION, Accept, Address, Ask, Hello, Message, Reject, Select
+from ..core.session import Session, Side, State
+from ..core.trust import Scope
+from ..net.connection import Connection, Ending
+from ..net.tls import Authenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Why we dialled."""
+
+    wanted: bytes | None
+    """The id that must answer; None where only an address was given."""
+    address: Address
+    """What was dialled."""
+    text: str = ""
+    """One line for the person there."""
+
+    @property
+    def written(self) -> str:
+        """HOST:PORT that was dialled."""
+        return written(self.address)
+
+
+class Company(Protocol):
+    """Who keeps all links; peer/links.py has the real one."""
+
+    @property
+    def identity(self) -> Identity:
+        """Our own key."""
+
+    def hello(self) -> Hello:
+        """What we say first."""
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+
+    def check(self, link: "Link", authenticated: Authenticated) -> None:
+        """Raise HandshakeRefused if nobody may come like this."""
+
+    def greeted(self, link: "Link") -> None:
+        """The far side's hello came."""
+
+    def answered(self, link: "Link", message: Message) -> None:
+        """Ask, Accept or Select came."""
+
+    def told(self, link: "Link", message: Message) -> None:
+        """A message of a conversation came, or a roster record."""
+
+    def writable(self, link: "Link") -> None:
+        """The transport takes more again."""
+
+    def ended(self, link: "Link", ending: Ending) -> None:
+        """It is over; called once."""
+
+
+class Link:
+    """One link, from TCP to its end; the keeper of its Connection."""
+
+    def __init__(self, company: Company, intent: Intent | None = None) -> None:
+        self.intent = intent
+        """None if they dialled us."""
+        self.id = b""
+        """Who is there, from the handshake on."""
+        self.key = b""
+        self.group = ""
+        self.hybrid = False
+        self.address = "" if intent is None else intent.written
+        self.host = ""
+        self.hello: Hello | None = None
+        self.asked: Ask | None = None
+        self.their_scope: str = ""
+        self.accepting = False
+        """Whether we have decided to accept."""
+        self.rejected = False
+        """Whether the far side sent Reject, and no Bye."""
+        self._company = company
+        self._connection: Connection | None = None
+        self._session: Session | None = None
+
+    # --- what a chat needs
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may be used."""
+        return self._connection is not None and self._connection.alive
+
+    @property
+    def congested(self) -> bool:
+        """Whether what was sent waits for a slow reader."""
+        return self._connection is not None and self._connection.congested
+
+    @property
+    def store(self) -> bytes:
+        """The far side's store id."""
+        return b"" if self.hello is None else self.hello.store
+
+    @property
+    def state(self) -> State:
+        """Where the link is in its life."""
+        return State.GREETING if self._session is None else self._session.state
+
+    @property
+    def open(self) -> bool:
+        """Whether both sides consented."""
+        return self.alive and self.state in (State.OPEN, State.SELECTED)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the choice of the link is ours."""
+        return self._company.identity.id < self.id
+
+    def send(self, message: Message) -> None:
+        """Send; nothing happens on a link that is over."""
+        if self.alive and self._connection is not None:
+            self._connection.send(message)
+
+    def charge(self) -> None:
+        """Count a message that moved nothing; raises RemoteProtocolError beyond the rate."""
+        if self._session is not None:
+            self._session.charge(self._company.seconds())
+
+    def fail(self, code: EndCode, detail: str) -> None:
+        """End the link because a rule was broken."""
+        if self._connection is not None:
+            self._connection.fail(code, detail)
+
+    def close(self, code: EndCode, detail: str = "") -> None:
+        """End the link in order."""
+        if self._connection is not None:
+            self._connection.close(code, detail)
+
+    def abort(self) -> None:
+        """End the link at once."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def silence(self) -> float:
+        """Seconds since the far side was heard."""
+        return 0.0 if self._session is None else self._session.silence(self._company.seconds())
+
+    # --- consent
+
+    def ask(self, text: str) -> None:
+        """Ask to chat."""
+        self.send(Ask(text=text))
+
+    def accept(self, scope: Scope, seconds: int | None = None) -> None:
+        """Consent to chat."""
+        if self.alive and self._session is not None and self._session.may_send(Accept):
+            self.send(Accept(scope=scope.value, seconds=seconds if scope is Scope.TIMED else None))
+
+    def reject(self, code: EndCode) -> None:
+        """Refuse to chat, and end the link."""
+        if self.alive and self._session is not None and self._session.may_send(Reject):
+            self.send(Reject(code=code.value))
+        self.close(code)
+
+    # --- LinkKeeper
+
+    def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
+        self._connection = connection
+        self.id = id_of(authenticated.key)
+        self.key = authenticated.key
+        self.group = authenticated.group
+        self.hybrid = authenticated.hybrid
+        self.host = connection.peer_address.host
+        self.address = self.address or written(connection.peer_address)
+        if self.intent is not None and self.intent.wanted not in (None, self.id):
+            raise HandshakeRefused("another key answers there")
+        self._company.check(self, authenticated)
+        side = Side.LEADER if self.leads else Side.FOLLOWER
+        self._session = Session(side, self._company.hello(), self._company.seconds())
+        return self._session
+
+    def received(self, connection: Connection, message: Message) -> None:
+        match message:
+            case Hello():
+                self.hello = message
+                if message.version < VERSION:
+                    self.close(EndCode.VERSION)
+                else:
+                    self._company.greeted(self)
+            case Ask():
+                self.asked = message
+                self._company.answered(self, message)
+            case Accept():
+                self.their_scope = message.scope
+                self._company.answered(self, message)
+            case Select():
+                self._company.answered(self, message)
+            case Reject():
+                self.rejected = True
+            case _:
+                self._company.told(self, message)
+
+    def writable(self, connection: Connection) -> None:
+        self._company.writable(self)
+
+    def lost(self, connection: Connection, ending: Ending) -> None:
+        self._company.ended(self, ending)

@@ -1,0 +1,265 @@
+"""
+All links to other peers: who may come, what consent stands, and which of two links is the one.
+
+The leader, whose id is the lower one, keeps the newest link that both sides opened and selects it; the follower never
+ends a duplicate. What a chat does with its link is peer/chat's; whom to dial is peer/pursuit's.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ..api import Answered, Asked, AskEnded, Asking, Problem
+from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
+from ..core.identity import Identity
+from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
+from ..core.session import State
+from ..core.trust import REQUEST_LASTS, Answer, Policy, Scope, accepted_scope, has_room, judge_request, may_come_back
+from ..net.connection import Ending
+from ..net.tls import Authenticated
+from .chat import Chat
+from .environment import Environment
+from .link import Link
+from .people import People
+
+
+@dataclass(slots=True)
+class Request:
+    """Somebody wants to chat and waits for the person's word."""
+
+    link: Link
+    text: str
+    expires: float
+
+
+class Host(Protocol):
+    """What the links tell the peer."""
+
+    def chat_with(self, identifier: bytes) -> Awaitable[Chat]:
+        """The chat with somebody, made if there is none."""
+
+    def reached(self, link: Link) -> None:
+        """Somebody whom we dial answered, and it is the right key."""
+
+    def opened(self, link: Link, chat: Chat) -> None:
+        """A link was selected; the chat goes on over it."""
+
+    def over(self, link: Link, ending: Ending) -> None:
+        """A link ended."""
+
+    def record_came(self, record: Record) -> None:
+        """A peer handed over a roster record."""
+
+
+class Links:
+    """The company of all links."""
+
+    log = Logger()
+
+    def __init__(
+        self, environment: Environment, people: People, policy: Policy, handle: Callable[[], str], host: Host
+    ) -> None:
+        self.requests: dict[bytes, Request] = {}
+        self.unconfirmed: dict[bytes, Link] = {}
+        """Who answered at an address and waits for our person to say that it is the right one."""
+        self._environment = environment
+        self._people = people
+        self._policy = policy
+        self._handle = handle
+        self._host = host
+        self._links: dict[bytes, list[Link]] = {}
+        self._chats: dict[bytes, Chat] = {}
+
+    # --- Company
+
+    @property
+    def identity(self) -> Identity:
+        """Our own key."""
+        return self._environment.identity
+
+    def seconds(self) -> float:
+        """The monotonic clock."""
+        return self._environment.clock.seconds()
+
+    def hello(self) -> Hello:
+        """What we say first."""
+        environment = self._environment
+        return Hello(version=VERSION, handle=self._handle(), nonce=environment.nonce, store=environment.store)
+
+    def check(self, link: Link, authenticated: Authenticated) -> None:
+        """Refuse who came back without what they could do before."""
+        facts = self._people.facts(link.id)
+        if not may_come_back(facts, authenticated.hybrid):
+            name = self._people.person(link.id).name
+            self._environment.emit(
+                Problem(
+                    text=f"{name} came back without post-quantum key agreement and was refused; "
+                    f"if you know why: /trust {name} --classical"
+                )
+            )
+            raise HandshakeRefused("no post-quantum key agreement, which this peer had before")
+
+    def greeted(self, link: Link) -> None:
+        """The far side's hello came: drop other instances, and decide about consent."""
+        if link.id == self.identity.id:
+            link.close(EndCode.SELF)
+            return
+        assert link.hello is not None
+        for other in self.of(link.id):
+            if other.hello is not None and other.hello.nonce != link.hello.nonce:
+                self._withdraw(other)
+                other.close(EndCode.DISPLACED)
+        self._links.setdefault(link.id, []).append(link)
+        facts = self._people.facts(link.id)
+        if facts.blocked:
+            link.close(EndCode.REJECTED)
+        elif link.intent is not None:
+            self._host.reached(link)
+            self._go_on_as_dialler(link)
+        elif (answer := judge_request(facts, self._policy)) is Answer.ACCEPT:
+            self.accept(link, accepted_scope(facts, self._policy))
+        elif answer is Answer.REJECT:
+            link.reject(EndCode.REJECTED)
+
+    def _go_on_as_dialler(self, link: Link) -> None:
+        """Dialling somebody is consent to that id; where only an address was dialled the person confirms it first."""
+        assert link.intent is not None
+        if link.intent.wanted is None and self._people.consent(link.id) is None:
+            self.unconfirmed[link.id] = link
+            self._environment.emit(Answered(person=self._people.person(link.id), address=link.intent.written))
+            return
+        self.confirm(link)
+
+    def confirm(self, link: Link) -> None:
+        """The person means whoever answered: ask them, and consent ourselves."""
+        assert link.intent is not None
+        self.unconfirmed.pop(link.id, None)
+        link.ask(link.intent.text)
+        scope = self._people.consent(link.id) or Scope.ONCE
+        if self._people.consent(link.id) is None:
+            self._run(self._people.grant(link.id, Scope.ONCE))
+        if not self.has_open(link.id):
+            self._environment.emit(Asking(person=self._people.person(link.id)))
+        self.accept(link, scope)
+
+    def accept(self, link: Link, scope: Scope, seconds: int | None = None) -> None:
+        """Consent on a link; the chat is made before the word leaves, so that it is there when the answer comes."""
+        if not link.accepting:
+            link.accepting = True
+            self._run(self._accept(link, scope, seconds))
+
+    async def _accept(self, link: Link, scope: Scope, seconds: int | None) -> None:
+        handle = "" if link.hello is None else link.hello.handle
+        await self._people.meet(link.id, link.key, handle, link.hybrid)
+        self._chats[link.id] = await self._host.chat_with(link.id)
+        if link.alive:
+            link.accept(scope, seconds)
+            self._note_open(link)
+
+    def answered(self, link: Link, message: Message) -> None:
+        """Ask, Accept or Select came."""
+        match message:
+            case Ask(text=text):
+                self._request(link, text)
+            case Accept():
+                self._request(link, "")
+                self._note_open(link)
+            case Select():
+                self._select(link)
+
+    def _request(self, link: Link, text: str) -> None:
+        """Keep a request for the person, unless it is answered already or there is no room."""
+        if link.accepting or link.intent is not None or link.id in self.requests:
+            return
+        waiting = self.requests.values()
+        if not has_room(len(waiting), sum(each.link.host == link.host for each in waiting)):
+            link.reject(EndCode.REJECTED)
+            return
+        self.requests[link.id] = Request(link, text, self.seconds() + REQUEST_LASTS)
+        self._environment.emit(Asked(person=self._people.person(link.id), text=text, address=link.host))
+
+    def _note_open(self, link: Link) -> None:
+        """If both sides consented the leader chooses: the newest link, and no other."""
+        if link.state is not State.OPEN or not link.leads:
+            return
+        for other in self.of(link.id):
+            if other is not link and other.open:
+                other.close(EndCode.DUPLICATE)
+        link.send(Select())
+        self._select(link)
+
+    def _select(self, link: Link) -> None:
+        chat = self._chats[link.id]
+        chat.attach(link)
+        self._host.opened(link, chat)
+
+    def told(self, link: Link, message: Message) -> None:
+        """A message of a conversation came, or a roster record."""
+        if isinstance(message, Record):
+            self._host.record_came(message)
+            return
+        chat = self._chats.get(link.id)
+        if chat is None:
+            raise RemoteProtocolError(EndCode.UNEXPECTED, "no chat")
+        chat.receive(link, message)
+
+    def writable(self, link: Link) -> None:
+        """The transport takes more again."""
+        chat = self._chats.get(link.id)
+        if chat is not None and chat.link is link:
+            chat.pump()
+
+    def ended(self, link: Link, ending: Ending) -> None:
+        """A link is over."""
+        links = self._links.get(link.id, [])
+        if link in links:
+            links.remove(link)
+        if not links:
+            self._links.pop(link.id, None)
+        self._withdraw(link)
+        chat = self._chats.get(link.id)
+        if chat is not None:
+            chat.detach(link)
+        self._host.over(link, ending)
+
+    def _withdraw(self, link: Link) -> None:
+        """What waited for the person on this link is void."""
+        request = self.requests.get(link.id)
+        if request is not None and request.link is link:
+            del self.requests[link.id]
+            self._environment.emit(AskEnded(person=self._people.person(link.id), reason="gone"))
+        if self.unconfirmed.get(link.id) is link:
+            del self.unconfirmed[link.id]
+
+    # --- for the peer
+
+    def of(self, identifier: bytes) -> list[Link]:
+        """All links with somebody whose hello came."""
+        return list(self._links.get(identifier, ()))
+
+    def all(self) -> list[Link]:
+        """Every link whose hello came."""
+        return [link for links in self._links.values() for link in links]
+
+    def has_open(self, identifier: bytes) -> bool:
+        """Whether there is a link on which both consented."""
+        return any(link.open for link in self.of(identifier))
+
+    def look(self) -> None:
+        """Once a second: requests that nobody answered are void."""
+        now = self.seconds()
+        for identifier, request in list(self.requests.items()):
+            if now >= request.expires:
+                del self.requests[identifier]
+                person = self._people.person(identifier)
+                self._environment.emit(AskEnded(person=person, reason=EndCode.EXPIRED.value))
+                request.link.reject(EndCode.EXPIRED)
+
+    def _run(self, work: Awaitable[object]) -> None:
+        async def run() -> None:
+            await work
+
+        Deferred.fromCoroutine(run()).addErrback(lambda failure: self.log.failure("A link failed", failure))

@@ -1,0 +1,291 @@
+"""
+The people that a peer knows: contacts, the consent that stands, who is on the rosters, and whom a word means.
+
+Contacts are ids. A petname resolves first and always to its id; who else uses that name is a stranger and is shown
+under another one.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..api import Person
+from ..core.addresses import written
+from ..core.entries import conversation_of
+from ..core.errors import NoSuchContact, UserError
+from ..core.identity import compact_id, format_id, looks_like_id, parse_id
+from ..core.roster_view import RosterView, ViewRow
+from ..core.text import name_skeleton
+from ..core.trust import ONCE_LASTS, Facts, Scope
+from ..storage.contacts import Contact, StandingConsent
+from ..storage.conversations import Conversation
+from ..storage.peer_tables import PeerTables
+from .environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Contactable:
+    """What the links know of somebody at this moment."""
+
+    chat: str = "none"
+    path: str = ""
+    group: str = ""
+    unsent: int = 0
+    handle: str = ""
+    """What they called themselves in their last hello."""
+    address: str = ""
+    """HOST:PORT of the link."""
+
+
+class People:
+    """Everybody whom the person added or met, and everybody on the rosters."""
+
+    def __init__(self, environment: Environment, now_of: Callable[[bytes], Contactable]) -> None:
+        self._environment = environment
+        self._now_of = now_of
+        self._contacts: dict[bytes, Contact] = {}
+        self._consents: dict[bytes, tuple[Scope, float]] = {}
+        self.rosters: dict[bytes, RosterView] = {}
+        """By server id; what a server that is lost said last stays, as last known."""
+        self.online_servers: set[bytes] = set()
+        """The servers whose word holds now."""
+
+    async def load(self) -> None:
+        """Read contacts and standing consent from the store."""
+        wall, now = self._environment.wall(), self._environment.clock.seconds()
+
+        def read(tables: PeerTables) -> tuple[list[Contact], list[StandingConsent]]:
+            tables.consents.expire(wall)
+            return tables.contacts.all(), tables.consents.all()
+
+        contacts, consents = await self._environment.database.write(read)
+        self._contacts = {contact.peer: contact for contact in contacts}
+        rows = {contact.contact: contact for contact in contacts}
+        for row, scope, until in consents:
+            # A clock that was wrong when it was written must not make consent last longer.
+            left = min(max(0.0, (until - wall) / 1000), 10 * 365 * 86400.0)
+            if scope == Scope.ONCE.value:
+                left = min(left, ONCE_LASTS)
+            self._consents[rows[row].peer] = Scope(scope), now + left
+
+    # --- who
+
+    def contact(self, identifier: bytes) -> Contact | None:
+        """The row of somebody who was added or met."""
+        return self._contacts.get(identifier)
+
+    def contacts(self) -> list[Contact]:
+        """Those whom the person keeps, by petname."""
+        return sorted((each for each in self._contacts.values() if each.listed), key=lambda each: each.petname)
+
+    def known_ids(self) -> list[bytes]:
+        """Everybody whom we want to be told about by name: contacts first."""
+        return [each.peer for each in sorted(self._contacts.values(), key=lambda each: not each.listed)]
+
+    def row(self, identifier: bytes) -> ViewRow | None:
+        """What a roster says of somebody; servers that are online before those that are not."""
+        for server in sorted(self.rosters, key=lambda each: each not in self.online_servers):
+            row = self.rosters[server].get(identifier)
+            if row is not None:
+                return row
+        return None
+
+    def everybody(self) -> list[bytes]:
+        """All ids on rosters and among the contacts, oneself not."""
+        ids = dict.fromkeys(contact.peer for contact in self.contacts())
+        for roster in self.rosters.values():
+            ids.update(dict.fromkeys(row.id for row in roster.rows()))
+        ids.pop(self._environment.identity.id, None)
+        return list(ids)
+
+    def person(self, identifier: bytes) -> Person:
+        """Somebody, as front ends are told."""
+        contact, row, now = self._contacts.get(identifier), self.row(identifier), self._now_of(identifier)
+        handle = row.body.handle if row is not None else now.handle
+        online = any(
+            (found := self.rosters[server].get(identifier)) is not None and found.online
+            for server in self.online_servers
+            if server in self.rosters
+        )
+        consent = self.consent(identifier)
+        return Person(
+            id=format_id(identifier),
+            name=self._name(identifier, handle),
+            handle=handle,
+            display_name="" if row is None else row.body.name,
+            standing=_standing(contact),
+            contact=contact is not None and contact.listed,
+            consent="always" if contact is not None and contact.consent == "always" else "ask",
+            online=online if self.online_servers else None,
+            last_known=row is not None and not self.online_servers,
+            addresses=_addresses(row, now),
+            chat=now.chat,
+            path=now.path,
+            group=now.group,
+            scope="" if consent is None else consent.value,
+            unsent=now.unsent,
+        )
+
+    def _name(self, identifier: bytes, handle: str) -> str:
+        """The petname; for a stranger the handle, with letters of the id where it would be taken for somebody else."""
+        contact = self._contacts.get(identifier)
+        if contact is not None:
+            return contact.petname
+        if not handle:
+            return compact_id(identifier)[:16]
+        skeleton = name_skeleton(handle)
+        taken = any(name_skeleton(each.petname) == skeleton for each in self._contacts.values()) or any(
+            row.id != identifier and row.body.handle == handle
+            for roster in self.rosters.values()
+            for row in roster.rows()
+        )
+        return f"{handle}-{compact_id(identifier)[:8]}" if taken else handle
+
+    def resolve(self, who: str, *, contact_only: bool = False) -> bytes:
+        """
+        Whom a person means: a petname, a whole id, or (not `contact_only`) a name on a roster.
+
+        Raises NoSuchContact.
+        """
+        wanted = who.strip().casefold()
+        for contact in self._contacts.values():
+            if contact.petname.casefold() == wanted:
+                return contact.peer
+        if looks_like_id(who):
+            return parse_id(who)
+        if contact_only:
+            raise NoSuchContact(f"no contact is called {who}; add one with: p2pchat contact add ID --name {who}")
+        found = {identifier for identifier in self._strangers() if self._matches(identifier, wanted)}
+        if len(found) > 1:
+            raise NoSuchContact(f"several peers are called {who}; give the whole id (/list shows them)")
+        if not found:
+            raise NoSuchContact(f"nobody is called {who} here; /list shows who is online")
+        return found.pop()
+
+    def _strangers(self) -> Iterable[bytes]:
+        return [identifier for identifier in self.everybody() if identifier not in self._contacts]
+
+    def _matches(self, identifier: bytes, wanted: str) -> bool:
+        row = self.row(identifier)
+        return row is not None and wanted in (row.body.handle, self._name(identifier, row.body.handle).casefold())
+
+    # --- consent
+
+    def consent(self, identifier: bytes) -> Scope | None:
+        """What stands for somebody now."""
+        contact = self._contacts.get(identifier)
+        if contact is not None and contact.consent == "always":
+            return Scope.ALWAYS
+        scope, until = self._consents.get(identifier, (None, 0.0))
+        return scope if scope is not None and self._environment.clock.seconds() < until else None
+
+    def facts(self, identifier: bytes) -> Facts:
+        """What trust decides by."""
+        contact = self._contacts.get(identifier)
+        if contact is None:
+            return Facts(consent=self.consent(identifier))
+        return Facts(
+            blocked=contact.blocked_at is not None,
+            consent=self.consent(identifier),
+            hybrid_before=contact.hybrid_at is not None,
+            classical_allowed=contact.classical,
+        )
+
+    async def grant(self, identifier: bytes, scope: Scope, seconds: float | None = None) -> None:
+        """Consent stands from now on; somebody new is met by it."""
+        contact = self._contacts.get(identifier) or await self.meet(identifier)
+        if scope is Scope.ALWAYS:
+            await self.change(contact._replace(consent="always", listed=True))
+            return
+        lasts = ONCE_LASTS if scope is Scope.ONCE or seconds is None else float(seconds)
+        until = self._environment.wall() + int(lasts * 1000)
+        standing = "once" if scope is Scope.ONCE else "timed"
+        self._consents[identifier] = scope, self._environment.clock.seconds() + lasts
+        await self._environment.database.write(
+            lambda tables: tables.consents.put(contact.contact, standing, until)  # type: ignore[arg-type]
+        )
+
+    async def revoke(self, identifier: bytes) -> None:
+        """`once` and `timed` consent end."""
+        contact = self._contacts.get(identifier)
+        if self._consents.pop(identifier, None) is not None and contact is not None:
+            await self._environment.database.write(lambda tables: tables.consents.delete(contact.contact))
+
+    # --- contacts
+
+    async def meet(
+        self, identifier: bytes, key: bytes | None = None, handle: str = "", hybrid: bool = False
+    ) -> Contact:
+        """Somebody was accepted, or dialled: pin their key under a petname of their own."""
+        wall = self._environment.wall()
+        known = self._contacts.get(identifier)
+        if known is None:
+            row = self.row(identifier)
+            handle = handle or ("" if row is None else row.body.handle)
+            petname = self._name(identifier, handle)
+            known = await self._environment.database.write(
+                lambda tables: tables.contacts.add(identifier, petname, wall, listed=False, key=key)
+            )
+            self._contacts[identifier] = known
+        wanted = known._replace(key=known.key or key, hybrid_at=known.hybrid_at or (wall if hybrid else None))
+        return known if wanted == known else await self.change(wanted)
+
+    async def add(self, identifier: bytes, petname: str) -> Contact:
+        """Keep somebody as a contact whose requests are accepted."""
+        if identifier == self._environment.identity.id:
+            raise UserError("that is your own id; give it to others, and add theirs")
+        wall = self._environment.wall()
+        row = self.row(identifier)
+        known = self._contacts.get(identifier)
+        name = petname or (known.petname if known else "") or self._name(identifier, row.body.handle if row else "")
+        contact = await self._environment.database.write(
+            lambda tables: tables.contacts.add(identifier, name, wall, listed=True, consent="always")
+        )
+        self._contacts[identifier] = contact
+        return await self.change(contact._replace(petname=name, consent="always", listed=True))
+
+    async def change(self, contact: Contact) -> Contact:
+        """Store a row that was changed."""
+        contact = await self._environment.database.write(lambda tables: tables.contacts.update(contact))
+        self._contacts[contact.peer] = contact
+        return contact
+
+    async def remove(self, identifier: bytes) -> None:
+        """Keep somebody no longer as a contact."""
+        contact = self._contacts.get(identifier)
+        if contact is None:
+            raise NoSuchContact("that is no contact; /contacts shows them")
+        row = contact.contact
+        remaining = await self._environment.database.write(
+            lambda tables: (tables.contacts.remove(row), tables.contacts.by_peer(identifier))[1]
+        )
+        self._consents.pop(identifier, None)
+        if remaining is None:
+            self._contacts.pop(identifier, None)
+        else:
+            self._contacts[identifier] = remaining
+
+    async def conversation(self, identifier: bytes) -> Conversation:
+        """The conversation with somebody who was met, made if there is none."""
+        contact = self._contacts.get(identifier) or await self.meet(identifier)
+        wire = conversation_of(self._environment.identity.id, identifier)
+        return await self._environment.database.write(
+            lambda tables: tables.conversations.open_for(contact.contact, wire)
+        )
+
+
+def _standing(contact: Contact | None) -> str:
+    if contact is None:
+        return "new"
+    if contact.blocked_at is not None:
+        return "blocked"
+    return "known" if contact.verified_at is None else "verified"
+
+
+def _addresses(row: ViewRow | None, now: Contactable) -> tuple[str, ...]:
+    addresses = [] if row is None else [written(address) for address in row.body.addresses]
+    if row is not None and row.observed is not None and row.body.addresses:
+        seen = row.observed
+        addresses.append(written(type(seen)(host=seen.host, port=row.body.addresses[0].port)))
+    if now.address:
+        addresses.append(now.address)
+    return tuple(dict.fromkeys(addresses))

@@ -1,0 +1,168 @@
+"""
+Dialling somebody until they are reached: which addresses, how many at once, how long to wait.
+
+Addresses that others supplied are dialled under the rules of docs/protocol.md, section 11; who answers is decided by
+the key alone.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ..core.messages import Address
+
+FIRST_WAIT = 0.5
+"""Seconds of the first wait between two rounds."""
+
+LONGEST_WAIT = 30.0
+"""Seconds that waits double to."""
+
+STAGGER = 0.3
+"""Seconds between two addresses of one round: an address that answers nobody must not hold up the next."""
+
+QUIET_FOR = 10.0
+"""Seconds between two dials to an address and port that has not yet completed a hello with that id."""
+
+
+class Backoff:
+    """Waits that double, each multiplied by a random number from 0 to 1 ("full jitter")."""
+
+    def __init__(self, fraction: Callable[[], float]) -> None:
+        self._fraction = fraction
+        self._wait = FIRST_WAIT
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        wait, self._wait = self._wait, min(self._wait * 2, LONGEST_WAIT)
+        return wait * self._fraction()
+
+    def reset(self) -> None:
+        """A link was up: start again with short waits."""
+        self._wait = FIRST_WAIT
+
+
+class DialRecord:
+    """What was dialled when, over all pursuits, so that nobody can make us knock at a stranger's door for ever."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._tried: dict[tuple[bytes, Address], float] = {}
+        self._proved: set[tuple[bytes, Address]] = set()
+
+    def may_try(self, identifier: bytes, address: Address) -> bool:
+        """Whether this address may be dialled now for this id; counts as a try if so."""
+        key, now = (identifier, address), self._clock.seconds()
+        if key not in self._proved and now < self._tried.get(key, -QUIET_FOR) + QUIET_FOR:
+            return False
+        if len(self._tried) > 10_000:
+            self._tried = {each: at for each, at in self._tried.items() if now < at + QUIET_FOR}
+        self._tried[key] = now
+        return True
+
+    def proved(self, identifier: bytes, address: Address) -> None:
+        """A hello with that id was completed there."""
+        self._proved.add((identifier, address))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address to dial."""
+
+    address: Address
+    typed: bool = False
+    """By the person, who may dial whatever they like."""
+
+
+class Pursuit:
+    """Dials one id, round after round, until somebody was reached; again after `resume`, until stopped."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        identifier: bytes,
+        clock: IReactorTime,
+        backoff: Backoff,
+        record: DialRecord,
+        targets: Callable[[], list[Target]],
+        dial: Callable[[Target], Awaitable[object]],
+    ) -> None:
+        self._identifier = identifier
+        self._clock = clock
+        self._backoff = backoff
+        self._record = record
+        self._targets = targets
+        self._dial = dial
+        self._timer: IDelayedCall | None = None
+        self._dials: dict[Address, Deferred[None]] = {}
+        self._starts: list[IDelayedCall] = []
+
+    def start(self) -> None:
+        """Dial now, and again until somebody is reached."""
+        self._rest()
+        self._round()
+
+    def resume(self) -> None:
+        """What was reached is lost: dial again after a wait."""
+        if self._timer is None:
+            self._timer = self._clock.callLater(self._backoff.next(), self._round)
+
+    def stop(self) -> None:
+        """Dial no more; dials under way are given up."""
+        self._rest()
+        for dial in list(self._dials.values()):
+            dial.cancel()
+
+    def reached(self, address: Address | None) -> None:
+        """The right key answered (there, if we dialled), and its hello came."""
+        if address is not None:
+            self._record.proved(self._identifier, address)
+        self._backoff.reset()
+        self.stop()
+
+    def hurry(self) -> None:
+        """There is reason to think that they can be reached now: do not wait."""
+        if self._timer is not None:
+            self._timer.reset(0)
+
+    @property
+    def dialling(self) -> bool:
+        """Whether somebody is being looked for."""
+        return self._timer is not None
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for start in self._starts:
+            if start.active():
+                start.cancel()
+        self._starts = []
+
+    def _round(self) -> None:
+        self._starts = [start for start in self._starts if start.active()]
+        targets = [
+            target
+            for target in self._targets()
+            if target.address not in self._dials
+            and (target.typed or self._record.may_try(self._identifier, target.address))
+        ]
+        for place, target in enumerate(targets):
+            self._starts.append(self._clock.callLater(place * STAGGER, self._start_dial, target))
+        self._timer = self._clock.callLater(self._backoff.next() + STAGGER * len(targets), self._round)
+
+    def _start_dial(self, target: Target) -> None:
+        if target.address in self._dials:
+            return
+        dial: Deferred[None] = Deferred.fromCoroutine(self._try(target))
+        self._dials[target.address] = dial
+        dial.addBoth(lambda _: self._dials.pop(target.address, None))
+
+    async def _try(self, target: Target) -> None:
+        try:
+            await self._dial(target)
+        except Exception as error:
+            self.log.debug("Dialling {address} failed: {error}", address=target.address, error=str(error))

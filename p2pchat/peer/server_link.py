@@ -1,0 +1,311 @@
+"""
+The link to one rendezvous server: dial, check who it is, register, watch; and again when it is lost.
+
+What a server says is a hint. It is believed about who is online, and its records are believed as far as their peers
+signed them.
+"""
+
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ..api import ServerStatus
+from ..core.addresses import is_loopback, written
+from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
+from ..core.identity import Domain, format_id, id_of, verify
+from ..core.messages import (
+    VERSION,
+    Address,
+    Changes,
+    Declined,
+    Hello,
+    Message,
+    Register,
+    Registered,
+    RosterPage,
+    ServerHello,
+    Signed,
+)
+from ..core.records import check_record, make_record, next_counter
+from ..core.roster_view import RosterView, ViewChange
+from ..core.session import Session, Side
+from ..net.connection import Connection, Ending
+from ..net.dialler import Dialler
+from ..net.tls import Authenticated, ServerDiallerTLS
+from ..storage.servers import Server
+from .environment import Environment
+from .pursuit import Backoff
+
+REFUSED_WAIT = 30.0
+"""Seconds before a server that refused us is asked again."""
+
+MAX_COUNTER_TRIES = 3
+"""Records signed with a higher counter on one link; more means that the server plays with us."""
+
+
+class ServerState(Enum):
+    """How we stand with a server."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What we tell a server about ourselves."""
+
+    handle: str
+    name: str
+    addresses: tuple[Address, ...]
+
+
+class ServerHost(Protocol):
+    """What a server link tells the peer."""
+
+    def presence(self, server: bytes, link_address: Address) -> Presence:
+        """What to put into our record there; `link_address` is our end of the link."""
+
+    def watched(self) -> Iterable[bytes]:
+        """The ids to watch by name."""
+
+    def server_changed(self, link: "ServerLink") -> None:
+        """Its state changed."""
+
+    def roster_changed(self, link: "ServerLink", change: ViewChange, first: bool) -> None:
+        """Somebody came, left, or changed their record; `first`: it is the snapshot at the start of a link."""
+
+    def displaced(self, where: str) -> None:
+        """Another instance with our key is there."""
+
+
+class ServerLink:
+    """One server, joined for good; the keeper of the Connection to it."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        environment: Environment,
+        server: Server,
+        dialler: Dialler,
+        tls: ServerDiallerTLS,
+        host: ServerHost,
+        view: RosterView,
+    ) -> None:
+        self.server = server
+        self.view = view
+        self.state = ServerState.CONNECTING
+        self.reason = ""
+        self.observed: Address | None = None
+        self.own_address: Address | None = None
+        """Our end of the link, while there is one."""
+        self.record: Signed | None = None
+        """What we last signed for this server."""
+        self._environment = environment
+        self._dialler = dialler
+        self._tls = tls
+        self._host = host
+        self._backoff = Backoff(environment.fraction)
+        self._connection: Connection | None = None
+        self._session: Session | None = None
+        self._authenticated: Authenticated | None = None
+        self._server_time = 0
+        self._tries = 0
+        self._timer: IDelayedCall | None = None
+        self._dial: Deferred[None] | None = None
+        self._running = False
+
+    @property
+    def local(self) -> bool:
+        """Whether the link is a loopback one: then loopback addresses of others may be dialled."""
+        return self.own_address is not None and is_loopback(self.own_address.host)
+
+    def status(self) -> ServerStatus:
+        """For front ends."""
+        own = self._environment.identity.id
+        online = sum(row.online and row.id != own for row in self.view.rows())
+        return ServerStatus(
+            id=format_id(self.server.id),
+            address=written(Address(host=self.server.host, port=self.server.port)),
+            state=self.state.value,
+            reason=self.reason,
+            observed="" if self.observed is None else self.observed.host,
+            online=online if self.state is ServerState.ONLINE else 0,
+            trust=self.server.trust,
+            handle=self.server.handle,
+        )
+
+    # --- life
+
+    def start(self) -> None:
+        """Dial, and keep the link from now on."""
+        if not self._running:
+            self._running = True
+            self._dial_now()
+
+    def stop(self, code: EndCode = EndCode.LEAVING) -> None:
+        """End the link in order, and do not dial again."""
+        self._running = False
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._connection is not None:
+            self._connection.close(code)
+
+    def _dial_now(self) -> None:
+        self._timer = None
+        self._dial = Deferred.fromCoroutine(self._try())
+        self._dial.addErrback(lambda failure: self._dial_failed(failure.getErrorMessage()))
+
+    async def _try(self) -> None:
+        await self._dialler.dial(self.server.host, self.server.port, self._tls, self)
+
+    def _dial_failed(self, text: str) -> None:
+        self._dial = None
+        if self._running:
+            self._lose(ServerState.LOST, text)
+
+    def _lose(self, state: ServerState, reason: str) -> None:
+        changed = self.state is not state or self.reason != reason
+        self.state, self.reason = state, reason
+        self.own_address = None
+        if changed:
+            self._host.server_changed(self)
+        if self._running and self._timer is None:
+            wait = self._backoff.next()
+            if state is ServerState.REFUSED:
+                wait = max(wait, REFUSED_WAIT)
+            self._timer = self._environment.clock.callLater(wait, self._dial_now)
+
+    # --- LinkKeeper
+
+    def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
+        if self.server.trust == "certified" and not authenticated.certified:
+            raise HandshakeRefused("it had a certificate of an authority before and has none now")
+        if not authenticated.certified and id_of(authenticated.key) != self.server.id:
+            raise HandshakeRefused("another key answers there; if it is a new one, join again with the whole link")
+        self._connection = connection
+        self._authenticated = authenticated
+        self.own_address = connection.own_address
+        self._tries = 0
+        environment = self._environment
+        hello = Hello(version=VERSION, handle=self.server.handle, nonce=environment.nonce, store=environment.store)
+        self._session = Session(Side.CLIENT, hello, environment.clock.seconds())
+        return self._session
+
+    def received(self, connection: Connection, message: Message) -> None:
+        match message:
+            case ServerHello():
+                self._greeted(connection, message)
+            case Registered(handle=handle):
+                self._registered(connection, handle)
+            case Declined():
+                self._declined(connection, message)
+            case RosterPage() | Changes():
+                self._take_roster(connection, message)
+            case _:
+                pass
+
+    def writable(self, connection: Connection) -> None:
+        """Nothing waits for it."""
+
+    def lost(self, connection: Connection, ending: Ending) -> None:
+        self._dial = None
+        self._connection = None
+        self._session = None
+        self._timer_off()
+        if ending.by_them and ending.code is EndCode.DISPLACED:
+            self._running = False
+            self._lose(ServerState.REFUSED, ending.code.value)
+            self._host.displaced(self.server.host)
+            return
+        refused = ending.code in (EndCode.FULL, EndCode.NOT_ADMITTED, EndCode.HANDLE_TAKEN, EndCode.VERSION)
+        reason = ending.code.value if ending.code is not EndCode.UNKNOWN else ending.detail
+        self._lose(ServerState.REFUSED if refused else ServerState.LOST, reason)
+
+    def _timer_off(self) -> None:
+        if self._timer is not None and not self._timer.active():
+            self._timer = None
+
+    # --- what it says
+
+    def _greeted(self, connection: Connection, hello: ServerHello) -> None:
+        assert self._authenticated is not None
+        proved = verify(hello.key, Domain.SERVER, self._authenticated.exporter, hello.proof)
+        if not proved or id_of(hello.key) != self.server.id:
+            raise RemoteProtocolError(EndCode.VIOLATION, "the server could not prove its key")
+        self.observed = hello.observed
+        self._server_time = hello.time
+        self._run(self._register(connection, self.server.counter))
+
+    async def _register(self, connection: Connection, above: int) -> None:
+        """Sign a record with a counter that is on the disk before it leaves."""
+        server = self.server.id
+        counter = next_counter(max(above, self.server.counter), self._server_time)
+        await self._environment.database.write(lambda tables: tables.servers.raise_counter(server, counter))
+        self.server = self.server._replace(counter=counter)
+        if not connection.alive or self.own_address is None:
+            return
+        presence = self._host.presence(server, self.own_address)
+        self.server = self.server._replace(handle=presence.handle)
+        record = make_record(
+            self._environment.identity, server, presence.handle, presence.name, presence.addresses, counter
+        )
+        self.record = record
+        connection.send(Register(record=record))
+
+    def announce(self) -> None:
+        """What we say about ourselves changed: sign a new record."""
+        if self._connection is not None and self.state is ServerState.ONLINE:
+            self._run(self._register(self._connection, self.server.counter))
+
+    def _registered(self, connection: Connection, handle: str) -> None:
+        self.server = self.server._replace(handle=handle)
+        self._backoff.reset()
+        if self.state is not ServerState.ONLINE:
+            self._watch(connection)
+
+    def _declined(self, connection: Connection, message: Declined) -> None:
+        own = self._environment.identity
+        if message.reason is EndCode.STALE_RECORD and message.record is not None and self._tries < MAX_COUNTER_TRIES:
+            self._tries += 1
+            newer = check_record(message.record, self.server.id)
+            if newer.key == own.key:
+                self._run(self._register(connection, newer.counter))
+                return
+        connection.close(message.reason)
+
+    def _watch(self, connection: Connection) -> None:
+        connection.send(self.view.watch(True, self._host.watched()))
+
+    def _take_roster(self, connection: Connection, message: RosterPage | Changes) -> None:
+        change = self.view.apply(message)
+        if change.watch_again:
+            self._watch(connection)
+        first = self.state is not ServerState.ONLINE
+        self._host.roster_changed(self, change, first)
+        if first and isinstance(message, RosterPage) and not message.more:
+            # Only now is it known who is online.
+            self.state, self.reason = ServerState.ONLINE, ""
+            self._host.server_changed(self)
+
+    def watch_again(self) -> None:
+        """The ids to watch by name changed."""
+        if self._connection is not None and self.state is ServerState.ONLINE:
+            self._watch(self._connection)
+
+    def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(coroutine).addErrback(lambda failure: self._failed(failure.getErrorMessage()))
+
+    def _failed(self, text: str) -> None:
+        self.log.error("The link to the server failed: {text}", text=text)
+        if self._connection is not None:
+            self._connection.close(EndCode.INTERNAL)

@@ -1,0 +1,276 @@
+"""
+The peer as a service: opens its state, listens, joins its servers, executes commands, and ends in order.
+
+Nothing is opened before startService: twistd forks between the two.
+"""
+
+import os
+import random
+import resource
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from ..api import Command, Event, Reply, Stopping
+from ..config import PeerSettings
+from ..core.errors import UserError
+from ..core.identity import Identity
+from ..core.messages import Address
+from ..core.text import handle_from
+from ..core.trust import Policy
+from ..net.admission import Admission, AdmissionLimits
+from ..net.certificates import own_credentials
+from ..net.connection import POLITE_WITHIN, Connection, Sweep
+from ..net.dialler import Dialler
+from ..net.listener import ListenerFactory, listen
+from ..net.local import LocalFactory, LocalService, json_execute, json_subscribe
+from ..net.tls import PEER_PROTOCOL, ListenerTLS, PeerDiallerTLS, ServerDiallerTLS
+from ..storage.database import Database
+from ..storage.directory import StateDirectory
+from ..storage.executor import ThreadExecutor
+from ..storage.keys import KEY_SETTING, load_or_create_identity
+from ..storage.peer_tables import PEER_SCHEMA, PeerTables
+from ..storage.servers import Server
+from .commands import Commands
+from .environment import Environment
+from .link import Link
+from .offline import HANDLE_SETTING, FoundServer, put_server
+from .peer import Peer
+from .server_link import ServerLink
+
+STORE_SETTING = "store"
+"""The setting that holds the 16 bytes of the store id."""
+
+
+class Listening:
+    """One front end's subscription."""
+
+    def __init__(self, listener: Callable[[Event], None], listeners: list["Listening"]) -> None:
+        self.tell = listener
+        self._listeners = listeners
+
+    def cancel(self) -> None:
+        """No more events, from now on."""
+        if self in self._listeners:
+            self._listeners.remove(self)
+
+
+class PeerService(MultiService):
+    """A peer in a process; implements `p2pchat.api.Api`."""
+
+    log = Logger()
+
+    def __init__(self, settings: PeerSettings, reactor: Any) -> None:
+        super().__init__()
+        self.settings = settings
+        self.started: Deferred[None] = Deferred()
+        """Fires when everything is bound and open; fails with UserError if that cannot be."""
+        self.peer: Peer | None = None
+        self._reactor = reactor
+        self._directory = StateDirectory(settings.state, "peer")
+        self._database: Database[PeerTables] | None = None
+        self._port: IListeningPort | None = None
+        self._admission: Admission | None = None
+        self._commands: Commands | None = None
+        self._local: LocalService | None = None
+        self._listeners: list[Listening] = []
+        self._events: deque[Event] = deque()
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        self._started_at = 0.0
+        self._on_stop: Callable[[], None] = lambda: None
+
+    # --- Api
+
+    def execute(self, command: Command) -> Deferred[Reply]:
+        """Do it; see `p2pchat.api.Api`."""
+        return Deferred.fromCoroutine(self._execute(command))
+
+    async def _execute(self, command: Command) -> Reply:
+        if self._commands is None:
+            raise UserError("the peer is not ready; try again in a moment")
+        return await self._commands.execute(command)
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Listening:
+        """Call `listener` with every event from now on; see `p2pchat.api.Api`."""
+        listening = Listening(listener, self._listeners)
+        self._listeners.append(listening)
+        return listening
+
+    def _emit(self, event: Event) -> None:
+        if not self._events:
+            self._reactor.callLater(0, self._tell)
+        self._events.append(event)
+
+    def _tell(self) -> None:
+        events, self._events = self._events, deque()
+        for event in events:
+            for listening in list(self._listeners):
+                try:
+                    listening.tell(event)
+                except Exception:
+                    self.log.failure("A front end failed over {event}", event=type(event).__name__)
+
+    # --- start
+
+    def on_stop_asked(self, stop: Callable[[], None]) -> None:
+        """What to call when a command asks the process to end."""
+        self._on_stop = stop
+
+    def startService(self) -> None:
+        super().startService()
+        self._started_at = self._reactor.seconds()
+        Deferred.fromCoroutine(self._start()).addCallbacks(self.started.callback, self._start_failed)
+
+    def _start_failed(self, failure: Any) -> None:
+        self.log.info("The peer did not start: {text}", text=failure.getErrorMessage())
+        self.started.errback(failure)
+
+    async def _start(self) -> None:
+        self._directory.open()
+        database = Database(self._directory.database_file(PEER_SCHEMA.name), PEER_SCHEMA, ThreadExecutor(self._reactor))
+        await database.open()
+        self._database = database
+        environment, handle = await self._open_environment(database)
+        credentials = own_credentials(environment.identity.private_key, environment.wall())
+        sweep = Sweep(self._reactor)
+        dialler = Dialler(self._reactor, self._reactor, sweep, self.settings.dial_port)
+        peer = Peer(environment, dialler, PeerDiallerTLS(credentials), Policy(self.settings.accept), handle)
+        await peer.people.load()
+        self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)), sweep)
+        self.peer = peer
+        self._commands = Commands(peer, lambda: self._on_stop(), lambda: self._reactor.seconds() - self._started_at)
+        for server in await self._joined(database, handle, environment.wall()):
+            await self._join(peer, server, dialler, credentials)
+        self._start_local()
+        self._looking.start(1.0, now=False)
+        await peer.resume()
+
+    async def _open_environment(self, database: Database[PeerTables]) -> tuple[Environment, str]:
+        known, stored = await database.read(
+            lambda tables: (tables.settings.get(KEY_SETTING), tables.settings.get(HANDLE_SETTING))
+        )
+        identity = load_or_create_identity(self._directory, known, lambda: os.urandom(32))
+        fresh_store = os.urandom(16)
+        handle = self.settings.name or (stored.decode() if stored else handle_from(_login_name()))
+
+        def remember(tables: PeerTables) -> bytes:
+            tables.settings.set(KEY_SETTING, identity.key)
+            tables.settings.set(HANDLE_SETTING, handle.encode())
+            return tables.settings.set_once(STORE_SETTING, fresh_store)
+
+        store = await database.write(remember)
+        return self._environment(identity, database, store), handle
+
+    def _environment(self, identity: Identity, database: Database[PeerTables], store: bytes) -> Environment:
+        return Environment(
+            identity=identity,
+            database=database,
+            clock=self._reactor,
+            wall=lambda: int(time.time() * 1000),
+            random=os.urandom,
+            emit=self._emit,
+            store=store,
+            nonce=os.urandom(16),
+        )
+
+    def _listen(self, peer: Peer, tls: ListenerTLS, sweep: Sweep) -> None:
+        """Listen on the port that was asked for, or on any where that is taken: the roster carries it."""
+        limits = AdmissionLimits.for_descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        admission = self._admission = Admission(self._reactor, limits, lambda _: True, random.random)
+        factory = ListenerFactory(lambda: Connection(Link(peer.links), self._reactor, sweep))
+        wanted, interface = self.settings.listen_port, self.settings.interface
+
+        def open_port(port: int) -> IListeningPort:
+            return listen(self._reactor, self._reactor, factory, tls, admission, port, interface)
+
+        try:
+            self._port = open_port(wanted)
+        except CannotListenError:
+            if wanted == 0:
+                raise
+            self.log.info("Port {port} is taken; listening on another one", port=wanted)
+            self._port = open_port(0)
+        address = self._port.getHost()
+        assert isinstance(address, (IPv4Address, IPv6Address))
+        peer.listens = [Address(host=address.host, port=address.port)]
+
+    async def _joined(self, database: Database[PeerTables], handle: str, now: int) -> list[Server]:
+        """The servers to link with: those joined before, and those of this start's links."""
+
+        def put(tables: PeerTables) -> list[Server]:
+            for link in self.settings.join:
+                if link.server is not None:
+                    put_server(tables, link, handle, FoundServer(link.server), now)
+                elif all((link.host, link.port) != (known.host, known.port) for known in tables.servers.all()):
+                    raise UserError(
+                        f"--join needs the whole link of {link.host}; or run once: p2pchat join {link.host}"
+                    )
+            return tables.servers.all()
+
+        return await database.write(put)
+
+    async def _join(self, peer: Peer, server: Server, dialler: Dialler, credentials: Any) -> None:
+        view = await peer.load_roster(server.id)
+        tls = ServerDiallerTLS(credentials, server.host)
+        link = ServerLink(peer.environment, server, dialler, tls, peer, view)
+        peer.servers.append(link)
+        link.start()
+
+    def _start_local(self) -> None:
+        factory = LocalFactory(
+            json_execute(Command, self.execute), self._reactor, subscribe=json_subscribe(self.subscribe)
+        )
+        self._local = LocalService(self._reactor, self._directory.socket_file, factory)
+        self._local.setServiceParent(self)
+
+    def _look(self) -> None:
+        if self.peer is not None:
+            self.peer.look()
+
+    # --- end
+
+    def stopService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._emit(Stopping())
+        self._tell()
+        if self._looking.running:
+            self._looking.stop()
+        if self._port is not None:
+            await _fired(self._port.stopListening())
+        if self.peer is not None:
+            self.peer.stop()
+            await self._until_gone(self.peer)
+        if self._admission is not None:
+            self._admission.close()
+        await _fired(super().stopService())
+        if self._database is not None:
+            await self._database.close()
+        self._directory.close()
+
+    async def _until_gone(self, peer: Peer) -> None:
+        """Links were told; those that do not follow are aborted."""
+        end = self._reactor.seconds() + POLITE_WITHIN
+        while peer.links.all() and self._reactor.seconds() < end:
+            await deferLater(self._reactor, 0.05)
+        for link in peer.links.all():
+            link.abort()
+
+
+async def _fired(deferred: Any) -> None:
+    if isinstance(deferred, Deferred):
+        await deferred
+
+
+def _login_name() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "peer"
