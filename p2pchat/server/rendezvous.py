@@ -1,0 +1,230 @@
+"""
+The rendezvous: every link of peers to this server, who of them is online, and the pushes to those who watch.
+
+It keeps the links (net.connection.LinkKeeper). It never holds a message of anybody.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from ..core.bodies import RecordBody
+from ..core.errors import EndCode
+from ..core.identity import Domain, Identity, id_of
+from ..core.messages import VERSION, Message, ServerHello, Signed
+from ..core.roster import Roster
+from ..core.session import Session, Side
+from ..core.watchers import Watcher
+from ..net.connection import Connection, Ending, Sweep
+from ..net.incidents import IncidentLog
+from ..net.listener import ListenerFactory
+from ..net.tls import Authenticated
+from . import admission
+from .handles import HandleBook
+from .registration import Registration
+
+READERS_PER_TURN = 256
+"""Links that a push is written to in one turn of the reactor: some 10 ms, so that nothing else waits long."""
+
+
+class Rendezvous:
+    """
+    All links of one server.
+
+    `wall` is the wall clock in ms since 1970, `nonce` 16 random bytes of this process, `everybody` what --open says.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        identity: Identity,
+        handles: HandleBook,
+        *,
+        capacity: int,
+        nonce: bytes,
+        incidents: IncidentLog,
+        wall: Callable[[], int],
+        everybody: bool = False,
+    ) -> None:
+        self.identity = identity
+        self.roster = Roster(capacity)
+        self.refused: Counter[str] = Counter()
+        """Registrations and links refused since the start, by code."""
+        self.incidents = incidents
+        """Where what strangers do wrong is written."""
+        self._clock = clock
+        self._handles = handles
+        self._nonce = nonce
+        self._wall = wall
+        self._everybody = everybody
+        self._links: dict[Connection, Registration] = {}
+        self._online: dict[bytes, Registration] = {}
+        self._claiming: set[bytes] = set()
+        """Peers whose new handle is being written: their places are taken already."""
+        self._push: IDelayedCall | None = None
+        self._readers: deque[Watcher] = deque()
+        self._feeding: IDelayedCall | None = None
+        self._closing = False
+        self._closed: Deferred[None] | None = None
+
+    @property
+    def online(self) -> tuple[Registration, ...]:
+        """Everybody registered."""
+        return tuple(self._online.values())
+
+    # --- LinkKeeper
+
+    def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
+        """Greet whoever completed a handshake."""
+        peer, observed = id_of(authenticated.key), connection.peer_address
+        self._links[connection] = Registration(self, connection, peer, observed)
+        hello = ServerHello(
+            version=VERSION,
+            key=self.identity.key,
+            proof=self.identity.sign(Domain.SERVER, authenticated.exporter),
+            time=self._wall(),
+            observed=observed,
+            nonce=self._nonce,
+        )
+        return Session(Side.SERVER, hello, self._clock.seconds())
+
+    def received(self, connection: Connection, message: Message) -> None:
+        """Something came over a link; raises RemoteProtocolError."""
+        self._links[connection].received(message)
+
+    def writable(self, connection: Connection) -> None:
+        """A slow reader took something."""
+        self._links[connection].read_on()
+
+    def lost(self, connection: Connection, ending: Ending) -> None:
+        """A link is over; its peer is online no longer, unless it came back over another."""
+        registration = self._links.pop(connection, None)
+        if registration is not None:
+            registration.end()
+            self.leave(registration)
+        if self._closed is not None and not self._links:
+            closed, self._closed = self._closed, None
+            closed.callback(None)
+
+    # --- for registrations
+
+    def refusal(self, registration: Registration) -> EndCode | None:
+        """Why somebody who said hello is refused, before anything is stored: NOT_ADMITTED, FULL, SELF, or None."""
+        if registration.peer == self.identity.id:
+            return EndCode.SELF
+        own = registration.connection.own_address.host
+        if not admission.admits(registration.observed.host, own, everybody=self._everybody):
+            return EndCode.NOT_ADMITTED
+        return EndCode.FULL if self._is_full(registration.peer) else None
+
+    def refuse(self, registration: Registration, code: EndCode) -> None:
+        """End a link whose peer cannot be taken."""
+        self.refused[code.value] += 1
+        self.incidents.report(registration.observed.host, f"refused: {code.value}")
+        registration.connection.close(code)
+
+    def objection(self, peer: bytes, body: RecordBody) -> EndCode | None:
+        """Why a record that was checked cannot be taken now, or None."""
+        if self._is_full(peer):
+            return EndCode.FULL
+        return self.roster.judge(peer, body.counter) or self._handles.judge(body.handle, peer)
+
+    def claim(self, registration: Registration, handle: str) -> Deferred[bool] | None:
+        """Reserve a place and a handle; None if the handle needs no writing, otherwise `claimed` must follow."""
+        stored = self._handles.claim(handle, registration.peer)
+        if stored is not None:
+            self._claiming.add(registration.peer)
+        return stored
+
+    def claimed(self, registration: Registration) -> None:
+        """A handle was written, or was not."""
+        self._claiming.discard(registration.peer)
+
+    def put(self, registration: Registration, body: RecordBody, record: Signed) -> EndCode | None:
+        """A peer is online; an older link of the same key is ended. Returns why not."""
+        peer, now = registration.peer, self._clock.seconds()
+        observed = admission.to_list(registration.observed)
+        objection = self.roster.put(peer, body, record, observed, now)
+        if objection is not None:
+            return objection
+        older = self._online.get(peer)
+        if older is not registration:
+            registration.since = self._wall()
+        self._online[peer] = registration
+        if older is not None and older is not registration:
+            same = older.nonce == registration.nonce
+            older.connection.close(EndCode.DUPLICATE if same else EndCode.DISPLACED)
+        self._plan_push()
+        return None
+
+    def leave(self, registration: Registration) -> None:
+        """A peer is online no longer, unless it is over another link."""
+        if self._online.get(registration.peer) is not registration:
+            return
+        del self._online[registration.peer]
+        self._handles.seen(registration.handle)
+        self.roster.leave(registration.peer, self._clock.seconds())
+        self._plan_push()
+
+    def note_seen(self) -> None:
+        """Remember for the handles of all who are online that they are."""
+        for registration in self._online.values():
+            self._handles.seen(registration.handle)
+
+    def _is_full(self, peer: bytes) -> bool:
+        if peer in self._online or peer in self._claiming:
+            return False
+        return len(self._online) + len(self._claiming - self._online.keys()) >= self.roster.capacity
+
+    # --- pushes
+
+    def _plan_push(self) -> None:
+        due = self.roster.next_push()
+        if due is None or self._closing:
+            return
+        # Never at once: what else changes in this turn of the reactor goes with it.
+        delay = max(0.0, due - self._clock.seconds())
+        if self._push is None:
+            self._push = self._clock.callLater(delay, self._do_push)
+        elif self._push.getTime() > due:
+            self._push.reset(delay)
+
+    def _do_push(self) -> None:
+        self._push = None
+        self._readers.extend(self.roster.push(self._clock.seconds()))
+        self._plan_push()
+        if self._feeding is None:
+            self._feed()
+
+    def _feed(self) -> None:
+        self._feeding = None
+        for _ in range(min(READERS_PER_TURN, len(self._readers))):
+            self._readers.popleft().reader.read_on()
+        if self._readers:
+            self._feeding = self._clock.callLater(0, self._feed)
+
+    # --- the end
+
+    def close(self) -> Deferred[None]:
+        """End all links in order; fires when they are gone, after 5 seconds at the latest."""
+        self._closing = True
+        for timer in (self._push, self._feeding):
+            if timer is not None:
+                timer.cancel()
+        self._push = self._feeding = None
+        if not self._links:
+            return succeed(None)
+        self._closed = Deferred()
+        closed = self._closed
+        for connection in list(self._links):
+            connection.close(EndCode.LEAVING)
+        return closed
+
+
+class RendezvousFactory(ListenerFactory):
+    """Makes the links of peers that come to the server port."""
+
+    def __init__(self, rendezvous: Rendezvous, clock: IReactorTime, sweep: Sweep) -> None:
+        super().__init__(lambda: Connection(rendezvous, clock, sweep))
