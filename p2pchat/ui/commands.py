@@ -2,8 +2,8 @@
 What a person may type: one table of commands, and the reader of typed lines.
 
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
-help pages and the completion all read it. A typed line becomes a `Command` of the api, one of the actions
-that a front end does by itself (`actions`), or UsageError: a line that looks like a mistyped command is never sent to anybody.
+help pages and the completion all read it. A typed line becomes an action (ui/actions.py) or UsageError: a line
+that looks like a mistyped command is never sent to anybody.
 """
 
 import difflib

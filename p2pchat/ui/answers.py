@@ -1,0 +1,154 @@
+"""What a command brought, in words for a person: every reply of the api into lines."""
+
+from collections.abc import Iterable, Sequence
+
+from p2pchat import api
+from p2pchat.core.text import Kind, cell_width, clean
+
+from .actions import Fingerprint
+from .words import host_of, name_of, reason_of, short_id, split_address
+
+GAP = "  "
+"""Between two columns."""
+
+Asked = api.Command | Fingerprint
+"""What may have brought a reply."""
+
+
+def answer(asked: Asked, reply: api.Reply) -> list[str]:
+    """The lines that tell a reply; none where an event tells it."""
+    match reply:
+        case api.People(people=people):
+            return _people(asked, people)
+        case api.Myself():
+            return [reply.id] if isinstance(asked, Fingerprint) else _myself(reply)
+        case api.Safety():
+            return _safety(reply)
+        case api.PeerStatus():
+            return _status(reply)
+        case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
+            return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
+        case api.Done():
+            done = _done(asked)
+            return [done] if done else []
+    return []
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cleaned fields under each other."""
+    table = [list(row) for row in rows]
+    widths = [max(map(cell_width, column)) for column in zip(*table, strict=True)]
+    return [
+        GAP.join(field + " " * (width - cell_width(field)) for field, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def _whom(person: api.Person | None, address: str) -> str:
+    return name_of(person) if person else clean(address, Kind.LINE)
+
+
+def _people(asked: Asked, people: Sequence[api.Person]) -> list[str]:
+    if isinstance(asked, api.WhoIs):
+        return [line for person in people for line in _person(person)]
+    if isinstance(asked, Fingerprint):
+        return [f"{name_of(person)}  {clean(person.id, Kind.LINE)}" for person in people]
+    if isinstance(asked, api.AddContact):
+        return [f"{name_of(person)} ({short_id(person.id)}) is a contact now" for person in people]
+    if not people:
+        return ["nobody is online" if isinstance(asked, api.ListPeople) else "no contacts yet: /contacts add ID [NAME]"]
+    return columns(_row(person) for person in people)
+
+
+def _row(person: api.Person) -> list[str]:
+    host, port = split_address(person.addresses[0]) if person.addresses else ("", "")
+    return [name_of(person), host or "-", port or "-", short_id(person.id), person.standing, _remarks(person)]
+
+
+def _remarks(person: api.Person) -> str:
+    chats = {"asking": "asks to chat", "asked": "was asked", "open": "chat open", "lost": "chat open, no link now"}
+    remarks = [
+        "offline" if person.online is False else "",
+        "last known" if person.last_known else "",
+        chats.get(person.chat, ""),
+        f"{person.unsent} not delivered" if person.unsent else "",
+    ]
+    display = clean(person.display_name, Kind.NAME).replace('"', "'")
+    return ", ".join(remark for remark in (f'"{display}"' if display else "", *remarks) if remark)
+
+
+def _person(person: api.Person) -> list[str]:
+    facts = {
+        "id": clean(person.id, Kind.LINE),
+        "calls themselves": clean(f"{person.handle} {person.display_name}".strip(), Kind.LINE),
+        "standing": f"{person.standing}{', a contact' if person.contact else ''}",
+        "asks": "accepted without asking" if person.consent == "always" else "shown, you decide",
+        "addresses": ", ".join(clean(address, Kind.LINE) for address in person.addresses),
+        "server says": {True: "online", False: "offline", None: "nothing"}[person.online],
+        "chat": _chat(person),
+    }
+    return [name_of(person), *columns(["", what, fact] for what, fact in facts.items() if fact)]
+
+
+def _chat(person: api.Person) -> str:
+    parts = [_remarks(person), person.scope, person.path, clean(person.group, Kind.NAME)]
+    return "; ".join(part for part in parts if part)
+
+
+def _myself(myself: api.Myself) -> list[str]:
+    lines = [f"{clean(myself.name, Kind.NAME)}  {myself.id}"]
+    if myself.listens:
+        lines.append(f"listening on {', '.join(clean(address, Kind.LINE) for address in myself.listens)}")
+    return [*lines, *(_server(server) for server in myself.servers)]
+
+
+def _server(server: api.ServerStatus) -> str:
+    words = {"online": f"online, seen as {host_of(server.observed)}, {server.online} others online"}
+    state = words.get(server.state, server.state)
+    why = f" ({reason_of(server.reason)})" if server.reason else ""
+    return f"server {clean(server.address, Kind.LINE)}  {short_id(server.id)}  {server.trust}  {state}{why}"
+
+
+def _safety(safety: api.Safety) -> list[str]:
+    name = name_of(safety.person)
+    digits = clean(safety.digits, Kind.LINE).split()
+    rows = [" ".join(digits[start : start + 6]) for start in range(0, len(digits), 6)]
+    return [
+        f"the safety number with {name} ({short_id(safety.person.id)}), the same on both screens:",
+        *(f"  {row}" for row in rows),
+        f"compare it with {name} face to face or by telephone; if all digits are the same: /verify {name} yes",
+    ]
+
+
+def _status(status: api.PeerStatus) -> list[str]:
+    chats = columns([name_of(person), _chat(person)] for person in status.chats)
+    hours, minutes = divmod(status.uptime // 60, 60)
+    return [
+        *_myself(status.myself),
+        *([f"  {chat}" for chat in chats] or ["no chat is open"]),
+        f"p2pchat {clean(status.version, Kind.NAME)}, pid {status.pid}, up {hours} h {minutes} min",
+    ]
+
+
+def _done(asked: Asked) -> str:
+    match asked:
+        case api.Verify(who=who, verified=True):
+            return f"{_typed(who)} is verified"
+        case api.Verify(who=who):
+            return f"{_typed(who)} is no longer verified"
+        case api.Trust(who=who, classical=classical):
+            also = ", also without post-quantum key agreement" if classical else ""
+            return f"{_typed(who)} is a contact now{also}"
+        case api.Block(who=who):
+            return f"{_typed(who)} is blocked: they can neither ask nor write"
+        case api.Unblock(who=who):
+            return f"{_typed(who)} is not blocked any more"
+        case api.RemoveContact(who=who):
+            return f"{_typed(who)} is no contact any more"
+        case api.Reject(who=who):
+            return f"{_typed(who)} was rejected"
+    return ""
+
+
+def _typed(who: str) -> str:
+    return clean(who, Kind.NAME)

@@ -1,0 +1,132 @@
+"""An `api.Api` in memory: every command of the union is answered, every event is told when the test says so."""
+
+from collections import deque
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from p2pchat import api
+from p2pchat.core.errors import UnknownPerson
+from p2pchat.core.identity import format_id
+
+OWN_ID = format_id(bytes(32))
+
+
+def person(name="bob", **fields):
+    """Somebody; the id follows from the handle."""
+    handle = fields.pop("handle", name)
+    fields.setdefault("id", format_id((handle.encode() * 32)[:32]))
+    return api.Person(name=name, handle=handle, **fields)
+
+
+BOB = person("bob", online=True, addresses=("10.0.0.9:6666",), chat="open", scope="once", path="direct")
+CAROL = person("carol", online=True, addresses=("10.0.0.11:6666",), standing="verified", contact=True)
+ALICE = person("alice")
+
+
+class Subscription:
+    """One listener."""
+
+    def __init__(self, listeners, listener):
+        self._listeners, self._listener = listeners, listener
+
+    def cancel(self):
+        self._listeners.remove(self._listener)
+
+
+class FakeApi:
+    """
+    Keeps what it was asked (`asked`), and answers from a few people.
+
+    `hold` makes Says wait until `commit()`; `refuse[type]` is the UserError with which a command is refused.
+    """
+
+    def __init__(self, *people):
+        self.people = {one.id: one for one in (people or (BOB, CAROL, ALICE))}
+        self.asked = []
+        self.refuse = {}
+        self.hold = False
+        self.waiting = deque()
+        self.listeners = []
+        self.number = 0
+
+    def execute(self, command):
+        self.asked.append(command)
+        error = self.refuse.get(type(command))
+        if error is not None:
+            return fail(error)
+        try:
+            return self._answer(command)
+        except UnknownPerson as error:
+            return fail(error)
+
+    def subscribe(self, listener):
+        self.listeners.append(listener)
+        return Subscription(self.listeners, listener)
+
+    def tell(self, *events):
+        """Something happens."""
+        for event in events:
+            for listener in list(self.listeners):
+                listener(event)
+
+    def commit(self, count=None):
+        """Let Says that wait be on the disk."""
+        for _ in range(len(self.waiting) if count is None else count):
+            self._commit(*self.waiting.popleft())
+
+    def said(self):
+        """The texts that were accepted or wait, in order."""
+        return [command.text for command in self.asked if isinstance(command, api.Say)]
+
+    def find(self, who):
+        """Somebody by name or id."""
+        for one in self.people.values():
+            if who in (one.id, one.name):
+                return one
+        raise UnknownPerson(f"nobody is known as {who}; /list shows who is online")
+
+    def _commit(self, who, text, done):
+        self.number += 1
+        self.tell(api.Queued(person=who, author="alice", number=self.number, text=text, at=0))
+        done.callback(api.Accepted(person=who, author="alice", number=self.number))
+
+    def _answer(self, command):  # noqa: C901 - one case for each command
+        match command:
+            case api.ListPeople():
+                return succeed(api.People(people=tuple(self.people.values())))
+            case api.Contacts():
+                return succeed(api.People(people=tuple(one for one in self.people.values() if one.contact)))
+            case api.WhoAmI():
+                return succeed(self.myself())
+            case api.Status():
+                chats = tuple(one for one in self.people.values() if one.chat != "none")
+                return succeed(api.PeerStatus(pid=1, version="0", myself=self.myself(), chats=chats, uptime=3700))
+            case api.WhoIs(who=who):
+                return succeed(api.People(people=(self.find(who),)))
+            case api.AddContact(id=who):
+                return succeed(api.People(people=(self.find(who),)))
+            case api.SafetyNumber(who=who):
+                return succeed(api.Safety(person=self.find(who), digits=" ".join(["12345"] * 12)))
+            case api.Connect(who=who):
+                return succeed(self._connect(who))
+            case api.Accept(who=who):
+                return succeed(api.Started(person=self.find(who)))
+            case api.Say(who=who, text=text):
+                done = Deferred()
+                self.waiting.append((self.find(who), text, done))
+                if not self.hold:
+                    self.commit()
+                return done
+            case api.Stop():
+                return succeed(api.Done())
+            case _:
+                self.find(command.who)
+                return succeed(api.Done())
+
+    def _connect(self, who):
+        if "." in who:
+            return api.Started(person=None, address=who)
+        return api.Started(person=self.find(who))
+
+    def myself(self):
+        return api.Myself(id=OWN_ID, name="alice", listens=("10.0.0.5:6666",), servers=())
