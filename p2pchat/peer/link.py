@@ -6,7 +6,7 @@ from typing import Protocol
 from ..core.addresses import written
 from ..core.errors import EndCode, HandshakeRefused
 from ..core.identity import Identity, id_of
-from ..core.messages import VERSION, Accept, Address, Ask, Hello, Message, Reject, Select
+from ..core.messages import VERSION, Accept, Address, Ask, Bye, Hello, Message, Reject, Select
 from ..core.session import Session, Side, State
 from ..core.trust import Scope
 from ..net.connection import Connection, Ending
@@ -74,7 +74,9 @@ class Link:
         self.group = ""
         self.hybrid = False
         self.address = "" if intent is None else intent.written
+        """HOST:PORT that we dialled; empty if they dialled us."""
         self.host = ""
+        """The IP address of the far side."""
         self.hello: Hello | None = None
         self.asked: Ask | None = None
         self.their_scope: str = ""
@@ -173,7 +175,6 @@ class Link:
         self.group = authenticated.group
         self.hybrid = authenticated.hybrid
         self.host = connection.peer_address.host
-        self.address = self.address or written(connection.peer_address)
         if self.intent is not None and self.intent.wanted not in (None, self.id):
             raise HandshakeRefused("another key answers there")
         self._company.check(self, authenticated)
@@ -199,6 +200,8 @@ class Link:
                 self._company.answered(self, message)
             case Reject():
                 self.rejected = True
+            case Bye():
+                pass
             case _:
                 self._company.told(self, message)
 

@@ -407,6 +407,7 @@ class Peer:
             chat=chat,
             path="direct" if open_link is not None else "",
             group="" if some is None else some.group,
+            scope="" if open_link is None or open_link.intent is None else open_link.their_scope,
             unsent=0 if talk is None else talk.chat.unsent,
             handle="" if some is None or some.hello is None else some.hello.handle,
             address="" if some is None else some.address,

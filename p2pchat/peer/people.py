@@ -29,11 +29,13 @@ class Contactable:
     chat: str = "none"
     path: str = ""
     group: str = ""
+    scope: str = ""
+    """What they consented to, where we asked."""
     unsent: int = 0
     handle: str = ""
     """What they called themselves in their last hello."""
     address: str = ""
-    """HOST:PORT of the link."""
+    """HOST:PORT that we dialled."""
 
 
 class People:
@@ -121,7 +123,7 @@ class People:
             chat=now.chat,
             path=now.path,
             group=now.group,
-            scope="" if consent is None else consent.value,
+            scope=now.scope or ("" if consent is None else consent.value),
             unsent=now.unsent,
         )
 
