@@ -14,18 +14,15 @@ from twisted.logger import Logger
 
 from ..api import Displaced, Ended, Opened, PresenceChanged, Problem, ServerChanged
 from ..core.addresses import candidates, is_loopback, parse
-from ..core.errors import EndCode, RemoteProtocolError, UserError
-from ..core.identity import id_of
-from ..core.messages import Address, Listing, Record, RosterPage, Signed
-from ..core.records import check_record
-from ..core.roster_view import RosterView, ViewChange, ViewRow
+from ..core.errors import EndCode, UserError
+from ..core.messages import Address, Record
+from ..core.roster_view import ViewChange
 from ..core.trust import Policy
 from ..net.connection import Ending
 from ..net.dialler import Dialler
 from ..net.interfaces import own_addresses
 from ..net.tls import PeerDiallerTLS
 from ..storage.conversations import Conversation
-from ..storage.servers import Record as RecordRow
 from .chat import Chat
 from .environment import Environment
 from .ledger import Two
@@ -33,10 +30,8 @@ from .link import Intent, Link
 from .links import Links
 from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
+from .rosters import Rosters, newer_row
 from .server_link import Presence, ServerLink, ServerState
-
-RECORDS_KEPT = 5_000
-"""Records of the roster that are kept on the disk, so that chats can begin while the server is dead."""
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
 """What the far side may say so that nobody dials again by himself."""
@@ -72,6 +67,7 @@ class Peer:
         """Where we listen: the address of the interface (or an unspecified one) and the port."""
         self.people = People(environment, self._contactable)
         self.links = Links(environment, self.people, policy, lambda: self.handle, self)
+        self.rosters = Rosters(environment, self.people)
         self.servers: list[ServerLink] = []
         self._dialler = dialler
         self._tls = tls
@@ -272,16 +268,10 @@ class Peer:
 
     def record_came(self, record: Record) -> None:
         """A peer handed over a roster record: keep it, if it is good and newer."""
-        signed = Signed(body=record.body, signature=record.signature)
         for server in self.servers:
-            try:
-                body = check_record(signed, server.server.id)
-            except RemoteProtocolError:
-                continue
-            identifier = id_of(body.key)
-            known = server.view.get(identifier)
-            if known is None or known.body.counter < body.counter:
-                self._run(self._keep(server.server.id, [ViewRow(identifier, body, signed, False, None)]))
+            row = newer_row(server.view, server.server.id, record)
+            if row is not None:
+                self._run(self.rosters.keep(server.server.id, [row]))
 
     # --- what servers tell
 
@@ -320,51 +310,13 @@ class Peer:
 
     def roster_changed(self, link: ServerLink, change: ViewChange, first: bool) -> None:
         """Somebody came, left, or changed their record."""
-        self._run(self._keep(link.server.id, change.rows))
+        self._run(self.rosters.keep(link.server.id, change.rows))
         for identifier in [*(row.id for row in change.rows), *change.gone]:
             talk = self._talks.get(identifier)
             if talk is not None and talk.wanted and talk.pursuit.dialling:
                 talk.pursuit.hurry()
             if not first and identifier != self.environment.identity.id:
                 self.environment.emit(PresenceChanged(person=self.people.person(identifier)))
-
-    async def _keep(self, server: bytes, rows: Iterable[ViewRow]) -> None:
-        wall = self.environment.wall()
-        records = [
-            RecordRow(
-                row.id,
-                server,
-                row.record.body,
-                row.record.signature,
-                row.body.counter,
-                None if row.observed is None else row.observed.host,
-                None if row.observed is None else row.observed.port,
-                wall,
-            )
-            for row in rows
-        ][:RECORDS_KEPT]
-        if records:
-            await self.environment.database.write(
-                lambda tables: [tables.records.put_if_newer(record) for record in records]
-            )
-
-    async def load_roster(self, server: bytes) -> RosterView:
-        """The view of a server as it was last known, from the disk."""
-        rows = await self.environment.database.read(lambda tables: tables.records.all(server))
-        view = RosterView(server)
-        listings = [
-            Listing(
-                record=Signed(body=row.body, signature=row.signature),
-                online=False,
-                observed=None if row.observed is None else Address(host=row.observed, port=row.observed_port or 1),
-            )
-            for row in rows[-RECORDS_KEPT:]
-        ]
-        for start in range(0, max(len(listings), 1), 500):
-            page = tuple(listings[start : start + 500])
-            view.apply(RosterPage(number=0, listings=page, more=start + 500 < len(listings)))
-        self.people.rosters[server] = view
-        return view
 
     def displaced(self, where: str) -> None:
         """Another instance with our key is there: stop, and let the person decide."""

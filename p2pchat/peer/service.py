@@ -220,7 +220,7 @@ class PeerService(MultiService):
         return await database.write(put)
 
     async def _join(self, peer: Peer, server: Server, dialler: Dialler, credentials: Any) -> None:
-        view = await peer.load_roster(server.id)
+        view = await peer.rosters.load(server.id)
         tls = ServerDiallerTLS(credentials, server.host)
         link = ServerLink(peer.environment, server, dialler, tls, peer, view)
         peer.servers.append(link)
