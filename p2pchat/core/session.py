@@ -255,7 +255,7 @@ class Session:
             raise LocalProtocolError(f"cannot send {tag_of(kind)} as {self.side.value} in {self.state.value}")
         if kind in ONCE:
             self._once.add(("sent", kind))
-        self.state = SENDS[self.side][self.state][kind]
+        self._enter(SENDS[self.side][self.state][kind])
         self._outbound.append(frame)
         self._sent_at = now
 
@@ -274,8 +274,10 @@ class Session:
         Take bytes from the network and give the messages that they complete, one by one.
 
         The caller acts on each before it takes the next: an answer may change what is legal. Pings are answered
-        here. Raises RemoteProtocolError, whose code the caller hands to close().
+        here. Raises RemoteProtocolError, whose code the caller hands to close(). After the end nothing is read.
         """
+        if self._over():
+            return
         self._inbound.feed(data)
         whole = False
         for frame in self._inbound.frames():
@@ -293,11 +295,9 @@ class Session:
                     pass
                 case _:
                     yield message
-            if self.state is State.CLOSED:
+            if self._over():
                 self._inbound.clear()
                 return
-            if self.state in LARGE:
-                self._inbound.limit = LARGE_FRAME
         self._note_fragment(whole, now)
 
     def _advance(self, message: Message, now: float) -> None:
@@ -309,7 +309,16 @@ class Session:
             self._once.add(("received", kind))
         if kind not in UNPACED:
             self.charge(now)
-        self.state = legal[kind]
+        self._enter(legal[kind])
+
+    def _over(self) -> bool:
+        return self.state is State.CLOSED
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        # Whoever opened the link: the next frame may be a large one.
+        if state in LARGE:
+            self._inbound.limit = LARGE_FRAME
 
     def charge(self, now: float) -> None:
         """Count a message that moved no vector and no window; raises RemoteProtocolError(RATE) beyond the rate."""
@@ -327,7 +336,9 @@ class Session:
     # --- time
 
     def next_timer(self) -> float:
-        """When handle_timer() has something to do, at the latest."""
+        """When handle_timer() has something to do, at the latest; infinity when the link is over."""
+        if self._over():
+            return float("inf")
         return min(self._deadlines(), self._heard_at + DEAD_AFTER[self.side], self._ping_at())
 
     def _deadlines(self) -> float:
@@ -350,7 +361,7 @@ class Session:
 
     def handle_timer(self, now: float) -> None:
         """Ask a silent far side; raises RemoteProtocolError(TIMEOUT) if it is gone or too slow."""
-        if self.state is State.CLOSED:
+        if self._over():
             return
         if now >= self._deadlines() or now >= self._heard_at + DEAD_AFTER[self.side]:
             raise RemoteProtocolError(EndCode.TIMEOUT, f"{self.state.value} took too long, or silence")
