@@ -268,11 +268,14 @@ def start_server(test: TestCase, reactor: Any, **settings: Any) -> Deferred[Rend
 
 
 async def dial(test: TestCase, reactor: Any, server: RendezvousService, client: Client) -> Client:
-    """Connect a client to a real server; returns when the server has said hello."""
+    """Connect a client to a real server; returns when the server has said hello, or the link ended."""
+    return await dial_port(test, reactor, server.port.address.port, client)
+
+
+async def dial_port(test: TestCase, reactor: Any, port: int, client: Client) -> Client:
+    """The same, to a server in another process."""
     tls = ServerDiallerTLS(own_credentials(client.peer.private_key, WALL), "127.0.0.1")
-    connection = await Dialler(reactor, reactor, client.sweep, 0).dial(
-        "127.0.0.1", server.port.address.port, tls, client
-    )
+    connection = await Dialler(reactor, reactor, client.sweep, 0).dial("127.0.0.1", port, tls, client)
     test.addCleanup(ended, reactor, client, connection)
     await until(reactor, lambda: bool(client.of(ServerHello)) or client.ending is not None)
     return client
@@ -280,7 +283,8 @@ async def dial(test: TestCase, reactor: Any, server: RendezvousService, client: 
 
 async def ended(reactor: Any, client: Client, connection: Connection) -> None:
     """End a client's link, whatever became of it."""
-    connection.abort()
+    if client.ending is None:
+        connection.abort()
     await until(reactor, lambda: client.ending is not None)
 
 
