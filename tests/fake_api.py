@@ -5,7 +5,7 @@ from collections import deque
 from twisted.internet.defer import Deferred, fail, succeed
 
 from p2pchat import api
-from p2pchat.core.errors import UnknownPerson
+from p2pchat.core.errors import NoSuchContact
 from p2pchat.core.identity import format_id
 
 OWN_ID = format_id(bytes(32))
@@ -56,7 +56,7 @@ class FakeApi:
             return fail(error)
         try:
             return self._answer(command)
-        except UnknownPerson as error:
+        except NoSuchContact as error:
             return fail(error)
 
     def subscribe(self, listener):
@@ -83,7 +83,7 @@ class FakeApi:
         for one in self.people.values():
             if who in (one.id, one.name):
                 return one
-        raise UnknownPerson(f"nobody is known as {who}; /list shows who is online")
+        raise NoSuchContact(f"nobody is known as {who}; /list shows who is online")
 
     def _commit(self, who, text, done):
         self.number += 1

@@ -108,6 +108,7 @@ class DaemonOptions(usage.Options):
 
     def parseOptions(self, options: list[str] | None = None) -> None:
         """Read the arguments; what is wrong with them is said in one line, not under three pages of help."""
+        _fill_standard_streams()
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
@@ -243,6 +244,20 @@ class Process(MultiService):
             code, self._exit_code, self._last_words = self._exit_code, None, ""
             atexit._run_exitfuncs()  # what others registered; os._exit would skip them
             os._exit(code)
+
+
+def _fill_standard_streams() -> None:
+    """
+    Put /dev/null where a standard stream was closed.
+
+    Its number would go to the next file that is opened, such as the database, and what is meant for standard output
+    into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def _write(stream: TextIO, text: str) -> None:

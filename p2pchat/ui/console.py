@@ -1,0 +1,317 @@
+"""
+What a person types, done; what happens, shown: the part that is the same for a terminal and for a pipe.
+
+Typed lines are taken one after the other, and a command that may change the current chat is finished before the
+next line is looked at: so a line never goes to a chat that its writer had just left.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from p2pchat import api
+from p2pchat.core.errors import UsageError, UserError
+from p2pchat.core.text import MARK, Kind, clean, split_message
+
+from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
+from .answers import answer
+from .commands import NoChat, help_lines, parse
+from .conversation import Conversation, consent, refusal
+from .drawing import Line, note
+from .receipts import Receipts
+from .words import Narrator, name_of
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""What a terminal's bytes become that are no UTF-8."""
+
+MOST_WAITING = 1_000
+"""Messages handed over and not yet committed; a pipe can bring them faster than a disk takes them."""
+
+
+class Screen(Protocol):
+    """Where lines are shown."""
+
+    def show(self, line: Line, token: api.Event | None = None) -> None:
+        """Show it; a screen that a person looks at gives `token` to `Console.displayed` once it is there."""
+
+    def prompt_changed(self) -> None:
+        """`Conversation.prompt` may be another one now."""
+
+    def keep(self, text: str) -> None:
+        """A line was refused: give it back to whoever typed it."""
+
+
+@dataclass(slots=True)
+class _Typed:
+    line: str
+    chat: str | None
+    """The id of the chat that the prompt named."""
+
+    prompted: bool
+    """Whether there was a prompt."""
+
+    done: "Deferred[None]" = field(default_factory=Deferred)
+
+
+class Console:
+    """One person's, or one pipe's, view of the peer."""
+
+    _log = Logger()
+
+    def __init__(self, held: api.Api, clock: IReactorTime, screen: Screen, leave: Callable[[], None]) -> None:
+        self.conversation = Conversation()
+        self._api = held
+        self._clock = clock
+        self._screen = screen
+        self._leave = leave
+        self._narrator = Narrator()
+        self._receipts = Receipts()
+        self._receipts_due: IDelayedCall | None = None
+        self._lines: deque[_Typed] = deque()
+        self._working = False
+        self._committing = 0
+        self._room: Deferred[None] | None = None
+        self._subscription = held.subscribe(self._happened)
+
+    def begin(self, to: str | None = None, trust_first: bool = False) -> None:
+        """The peer is up: learn who we are and whom we know, and connect to `to`."""
+        Deferred.fromCoroutine(self._introduce(to, trust_first)).addErrback(self._broken)
+
+    def stop(self) -> None:
+        """Show and do nothing more."""
+        self._subscription.cancel()
+        self._lines.clear()
+        if self._receipts_due is not None:
+            self._receipts_due.cancel()
+            self._receipts_due = None
+
+    async def _introduce(self, to: str | None, trust_first: bool) -> None:
+        try:
+            myself = await self._api.execute(api.WhoAmI())
+            if isinstance(myself, api.Myself):
+                self._narrator.own_id = myself.id
+            known = await self._api.execute(api.Contacts())
+            if isinstance(known, api.People):
+                for person in known.people:
+                    self.conversation.meet(person)
+            if to is not None:
+                await self._connect(api.Connect(who=to, contact_only=not trust_first))
+        except UserError as error:
+            self._say(str(error))
+
+    # --- what is typed
+
+    def typed(self, line: str) -> "Deferred[None]":
+        """Somebody wrote a line where no prompt names the chat; fires when it was dealt with."""
+        return self._take(_Typed(line, None, False))
+
+    def typed_at_prompt(self, line: str, chat: str | None) -> "Deferred[None]":
+        """Somebody wrote a line while the prompt named the chat with the id `chat`; fires when it was dealt with."""
+        return self._take(_Typed(line, chat, True))
+
+    def _take(self, typed: _Typed) -> "Deferred[None]":
+        self._lines.append(typed)
+        if not self._working:
+            self._working = True
+            Deferred.fromCoroutine(self._work()).addErrback(self._broken)
+        return typed.done
+
+    async def _work(self) -> None:
+        try:
+            while self._lines:
+                typed = self._lines.popleft()
+                try:
+                    await self._obey(typed)
+                finally:
+                    self._screen.prompt_changed()
+                    typed.done.callback(None)
+        finally:
+            self._working = False
+
+    async def _obey(self, typed: _Typed) -> None:
+        line = _SURROGATES.sub(MARK, typed.line)
+        current = self.conversation.current_id
+        action: Action | None = None
+        try:
+            action = parse(line, current)
+            if isinstance(action, api.Say) and action.who == current and typed.prompted and typed.chat != current:
+                raise NoChat("the current chat changed while you wrote; nothing was sent")
+            if action is not None:
+                await self._do(action, line)
+        except UserError as error:
+            self._refused(error, line, typed, action)
+        except Exception:
+            self._log.failure("a typed line went wrong")
+            self._say("that went wrong; the log says more")
+
+    def _refused(self, error: UserError, line: str, typed: _Typed, action: Action | None) -> None:
+        self._say(str(error))
+        if not line.lstrip().startswith("/"):
+            self._screen.keep(line)
+        if not typed.prompted and isinstance(action, api.Connect | Switch):
+            # What follows in a pipe is meant for whom it could not switch to, and for nobody else.
+            self.conversation.current = None
+
+    async def _do(self, action: Action, line: str) -> None:
+        match action:
+            case api.Say():
+                await self._send(action, line)
+            case api.Connect():
+                await self._connect(action)
+            case api.Close():
+                await self._close(action)
+            case Switch():
+                await self._switch(action)
+            case AcceptRequest():
+                await self._accept(action)
+            case RejectRequest():
+                request = self.conversation.request_of(action.who, self._clock.seconds())
+                command = refusal(request)
+                self._tell(command, await self._api.execute(command))
+                self.conversation.answered(request.person.id)
+            case Fingerprint():
+                asked = api.WhoIs(who=action.who) if action.who else api.WhoAmI()
+                self._tell(action, await self._api.execute(asked))
+            case Help():
+                self._say(*help_lines(action.topic))
+            case Quit():
+                self._leave()
+            case _:
+                self._tell(action, await self._api.execute(action))
+
+    async def _send(self, say: api.Say, line: str) -> None:
+        """
+        Hand a message over, in parts if it is long.
+
+        Its commit is not waited for (the event Queued shows it), unless very many wait already.
+        """
+        for part in split_message(say.text):
+            while self._committing >= MOST_WAITING:
+                self._room = Deferred()
+                await self._room
+            self._committing += 1
+            said = self._api.execute(api.Say(who=say.who, text=part))
+            said.addErrback(self._not_sent, part, line).addBoth(self._committed)
+
+    def _committed(self, _: object) -> None:
+        self._committing -= 1
+        room, self._room = self._room, None
+        if room is not None:
+            room.callback(None)
+
+    def _not_sent(self, failure: object, part: str, line: str) -> None:
+        error = getattr(failure, "value", failure)
+        if isinstance(error, UserError):
+            self._say(f"not sent: {error}")
+        else:
+            self._log.error("a message was not taken: {error!r}", error=error)
+            self._say("not sent; the log says more")
+        self._screen.keep(line if part in line else part)
+
+    async def _connect(self, connect: api.Connect) -> None:
+        reply = await self._api.execute(connect)
+        self._tell(connect, reply)
+        if isinstance(reply, api.Started) and reply.person is not None:
+            self._enter(reply.person)
+
+    async def _close(self, close: api.Close) -> None:
+        person = await self._whois(close.who)
+        await self._api.execute(api.Close(who=person.id))
+        self.conversation.leave(person.id)
+
+    async def _switch(self, switch: Switch) -> None:
+        person = await self._whois(switch.who)
+        if person.chat == "none":
+            raise UsageError(f"there is no chat with {name_of(person)}: /connect {name_of(person)}")
+        self._enter(person)
+
+    async def _accept(self, accept: AcceptRequest) -> None:
+        request = self.conversation.request_of(accept.who, self._clock.seconds(), accept.word)
+        command = consent(request, accept)
+        self._tell(command, await self._api.execute(command))
+        self.conversation.answered(request.person.id)
+        if self.conversation.current is None or request.kind == "answered":
+            self._enter(request.person)
+        else:
+            name = name_of(request.person)
+            self._say(f"you still write to {name_of(self.conversation.current)}; /msg {name} changes to {name}")
+
+    async def _whois(self, who: str) -> api.Person:
+        reply = await self._api.execute(api.WhoIs(who=who))
+        if not isinstance(reply, api.People) or not reply.people:
+            raise UsageError(f"nobody is known as {clean(who, Kind.NAME)}; /list shows who is online")
+        return reply.people[0]
+
+    def _enter(self, person: api.Person) -> None:
+        read = self.conversation.switch(person)
+        if read is not None:
+            self._quietly(read)
+        self._screen.prompt_changed()
+
+    # --- what happens
+
+    def _happened(self, event: api.Event) -> None:
+        self.conversation.take(event)
+        token = event if isinstance(event, api.Said | api.Asked | api.Answered) else None
+        for line in self._narrator.tell(event, self.conversation.current_id):
+            self._screen.show(line, token)
+        self._receipts.take(event, self._clock.seconds())
+        self._arm()
+        self._screen.prompt_changed()
+
+    def _arm(self) -> None:
+        due = self._receipts.next_due()
+        if self._receipts_due is not None:
+            if due is not None and self._receipts_due.getTime() <= due:
+                return
+            self._receipts_due.cancel()
+            self._receipts_due = None
+        if due is not None:
+            self._receipts_due = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._tell_receipts)
+
+    def _tell_receipts(self) -> None:
+        self._receipts_due = None
+        for line in self._receipts.due(self._clock.seconds()):
+            self._screen.show(line)
+        self._arm()
+
+    def displayed(self, tokens: Iterable[api.Event]) -> None:
+        """These were put on a screen that a person looks at."""
+        for token in tokens:
+            match token:
+                case api.Said():
+                    self.conversation.displayed(token)
+                case api.Asked(person=person) | api.Answered(person=person):
+                    self.conversation.request_shown(person.id, self._clock.seconds())
+        read = self.conversation.read()
+        if read is not None:
+            self._quietly(read)
+
+    def missed(self, tokens: Iterable[api.Event]) -> None:
+        """These could not be put on the screen."""
+        for token in tokens:
+            if isinstance(token, api.Said):
+                self.conversation.missed(token)
+
+    # --- words
+
+    def _tell(self, asked: api.Command | Fingerprint, reply: api.Reply) -> None:
+        self._say(*answer(asked, reply))
+
+    def _say(self, *texts: str) -> None:
+        for text in texts:
+            self._screen.show(note(text))
+
+    def _quietly(self, command: api.Command) -> None:
+        self._api.execute(command).addErrback(
+            lambda failure: self._log.info("{command!r}: {error!r}", command=command, error=failure.value)
+        )
+
+    def _broken(self, failure: object) -> None:
+        self._log.error("the console failed: {failure!s}", failure=failure)

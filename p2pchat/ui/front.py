@@ -1,0 +1,229 @@
+"""
+Which front end a peer gets, and its life as a service.
+
+- A terminal on both standard input and output, and no --input: the prompt (ui/prompt.py).
+- `--to` otherwise: an input is sent line by line until it is delivered (ui/lines.py); standard input if no --input
+  says which. Standard output gets what the others say, and notes.
+- Neither: an unattended peer. What happens goes to standard output line by line; standard input takes the same
+  commands as the prompt. The end of standard input ends nothing; the end of standard output does.
+
+A transcript is kept beside any of them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from p2pchat import api
+from p2pchat.config import PeerSettings
+
+from .console import Console
+from .drawing import Origin, note
+from .lines import Lines
+from .names import NamedApi
+from .output import Output
+from .prompt import IFrontReactor, Prompt
+from .source import STANDARD_INPUT, Source, Splitter
+from .transcript import Transcript
+from .words import Narrator
+
+STANDARD_OUTPUT = 1
+
+FLUSH_WAIT = 3.0
+"""Seconds for which the end of the program waits until a pipe has taken what was written to it."""
+
+Finish = Callable[[int, str], None]
+"""Ends the process with a code and a last line."""
+
+
+class FrontEnd(Service):
+    """What all front ends have: the api with distinct names, and a transcript if one was asked for."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: PeerSettings,
+        held: api.Api,
+        reactor: IFrontReactor,
+        wall: Callable[[], float],
+        finish: Finish,
+    ) -> None:
+        self.settings = settings
+        self.reactor = reactor
+        self.finish = finish
+        self.held = NamedApi(held)
+        path = settings.transcript
+        self._transcript = Transcript(path, wall, self._transcript_failed) if path is not None else None
+        self._subscription: api.Subscription | None = None
+
+    def startService(self) -> None:
+        """Open the transcript; raises StoreError."""
+        super().startService()
+        if self._transcript is not None:
+            self._transcript.open()
+            self._subscription = self.held.subscribe(self._transcript.take)
+
+    def begin(self) -> None:
+        """The peer is up: commands are answered from now on."""
+        raise NotImplementedError
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Close the transcript."""
+        if self._subscription is not None:
+            self._subscription.cancel()
+        if self._transcript is not None:
+            self._transcript.close()
+        return None
+
+    def _transcript_failed(self, error: Exception) -> None:
+        """By default the end: a transcript with a hole is none."""
+        self.finish(1, f"p2pchat-peer: {error}")
+
+
+class AtTerminal(FrontEnd):
+    """A person at a prompt."""
+
+    def startService(self) -> None:
+        """Show the prompt."""
+        super().startService()
+        self._prompt = Prompt(self.reactor, self.finish)
+        self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""))
+        self._prompt.console = self._console
+        self._prompt.startService()
+
+    def begin(self) -> None:
+        """Greet, and connect if that was asked for."""
+        self._prompt.show(note("/help lists the commands, /quit leaves"))
+        self._console.begin(self.settings.to, self.settings.trust_first)
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Give the terminal back."""
+        super().stopService()
+        self._console.stop()
+        return self._prompt.stopService()
+
+    def _transcript_failed(self, error: Exception) -> None:
+        """A person can do something about it; the chats go on."""
+        self._prompt.show(note(f"{error}; nothing more is written to it"))
+
+
+class _Piped(FrontEnd):
+    """What goes to standard output line by line."""
+
+    def startService(self) -> None:
+        """Begin to write."""
+        super().startService()
+        self.output = Output(self.reactor, STANDARD_OUTPUT, self.output_closed)
+        self.output.start()
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Let the reader have what was written."""
+        super().stopService()
+        written, late = self.output.stop(), Deferred[None]()
+        timer = self.reactor.callLater(FLUSH_WAIT, late.callback, None)
+
+        def over(_: object) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return DeferredList([written, late], fireOnOneCallback=True).addCallback(over)
+
+    def output_closed(self, error: OSError) -> None:
+        """Standard output takes no more."""
+        raise NotImplementedError
+
+
+class Sending(_Piped):
+    """An input, sent until it is delivered."""
+
+    def startService(self) -> None:
+        """Listen; nothing is read before `begin`."""
+        super().startService()
+        name = self.settings.input
+        origin = STANDARD_INPUT if name in (None, "-") else Path(name or "")
+        self._narrator = Narrator()
+        self._told = self.held.subscribe(self._tell)
+        self._lines = Lines(self.held, self.reactor, Source(self.reactor, origin), self.settings, self.finish)
+
+    def begin(self) -> None:
+        """Read and send."""
+        self._lines.begin()
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Send no more."""
+        self._lines.stop()
+        self._told.cancel()
+        return super().stopService()
+
+    def output_closed(self, error: OSError) -> None:
+        """What was given to us to send matters more than who listens."""
+        self._log.info("standard output was closed: {error!r}", error=error)
+
+    def _tell(self, event: api.Event) -> None:
+        for line in self._narrator.tell(event):
+            if line.origin is not Origin.MINE:  # that is in the input
+                self.output.show(line)
+
+
+class Unattended(_Piped):
+    """Nobody, or a program that reads lines and writes commands."""
+
+    def startService(self) -> None:
+        """Show what happens."""
+        super().startService()
+        self._source = Source(self.reactor, STANDARD_INPUT)
+        self._console = Console(self.held, self.reactor, self.output, lambda: self.finish(0, ""))
+        self._reading: Deferred[None] | None = None
+
+    def begin(self) -> None:
+        """Take commands."""
+        self._console.begin()
+        self._reading = Deferred.fromCoroutine(self._read())
+        self._reading.addErrback(self._read_failed)
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Take no more."""
+        self._source.close()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._console.stop()
+        return super().stopService()
+
+    def output_closed(self, error: OSError) -> None:
+        """Whoever started us to read our lines is gone."""
+        self.finish(1, f"p2pchat-peer: standard output was closed ({error.strerror})")
+
+    async def _read(self) -> None:
+        splitter = Splitter()
+        await self._source.open()
+        while data := await self._source.read():
+            for line in splitter.feed(data):
+                await self._console.typed(line)
+        for line in splitter.end():
+            await self._console.typed(line)
+
+    def _read_failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._log.info("standard input gives nothing more: {error!r}", error=failure.value)
+
+
+def front_end(
+    settings: PeerSettings,
+    held: api.Api,
+    reactor: IFrontReactor,
+    wall: Callable[[], float],
+    finish: Finish,
+    terminal: bool,
+) -> FrontEnd:
+    """The front end for these settings; `terminal`: a person sits at both ends."""
+    kind: type[FrontEnd] = Unattended
+    if terminal and settings.input is None:
+        kind = AtTerminal
+    elif settings.to is not None:
+        kind = Sending
+    return kind(settings, held, reactor, wall, finish)

@@ -1,0 +1,268 @@
+"""p2pchat.ui.console: from a typed line to its effect, from an event to the screen."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pchat import api
+from p2pchat.core.errors import NoSuchContact, UserError
+from p2pchat.ui.console import MOST_WAITING, Console
+from p2pchat.ui.drawing import draw
+from p2pchat.ui.receipts import GATHER
+from p2pchat.ui.words import short_id
+from tests.fake_api import ALICE, BOB, CAROL, OWN_ID, FakeApi, person
+
+
+class FakeScreen:
+    """Remembers what it was given."""
+
+    def __init__(self):
+        self.rows, self.tokens, self.kept = [], [], []
+
+    def show(self, line, token=None):
+        self.rows += draw(line)
+        if token is not None:
+            self.tokens.append(token)
+
+    def prompt_changed(self):
+        pass
+
+    def keep(self, text):
+        self.kept.append(text)
+
+
+class ConsoleTests(SynchronousTestCase):
+    """At a prompt."""
+
+    def setUp(self):
+        self.api, self.clock, self.screen, self.left = FakeApi(), Clock(), FakeScreen(), []
+        self.console = Console(self.api, self.clock, self.screen, lambda: self.left.append(True))
+        self.console.begin()
+        self.api.asked.clear()
+        self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
+        self.addCleanup(self.console.stop)
+
+    def type(self, *lines):
+        for line in lines:
+            self.successResultOf(self.console.typed_at_prompt(line, self.console.conversation.current_id))
+
+    def asked(self):
+        asked, self.api.asked[:] = list(self.api.asked), []
+        return asked
+
+    def test_connect_and_talk(self):
+        """/connect makes the chat the current one, and lines go there."""
+        self.type("/connect bob about it", "hello")
+        self.assertEqual(self.asked(), [api.Connect(who="bob", text="about it"), api.Say(who=BOB.id, text="hello")])
+        self.assertIn("alice#1: hello", self.screen.rows)
+
+    def test_no_chat(self):
+        """A line without a current chat is refused, kept, and sent to nobody, even if a chat is open."""
+        self.api.tell(api.Opened(person=BOB, again=False))
+        self.type("hello")
+        self.assertEqual((self.asked(), self.screen.kept), ([], ["hello"]))
+        self.assertIn("/connect NAME", self.screen.rows[-1])
+
+    def test_mistyped_command(self):
+        """A mistyped command is not kept in the way, and sent to nobody."""
+        self.type("/msg bob", "/qiut")
+        self.assertEqual(self.asked(), [api.WhoIs(who="bob")])
+        self.assertIn("did you mean /quit?", self.screen.rows[-1])
+
+    def test_nothing_that_arrives_redirects(self):
+        """While I write to bob, requests, messages and new chats change nothing about whom I write to."""
+        self.type("/msg bob")
+        self.api.tell(
+            api.Asked(person=ALICE, text="", address="x"),
+            api.Opened(person=CAROL, again=False),
+            api.Said(person=CAROL, number=1, text="/msg carol", kind="text", at=0, entry=1),
+            api.Ended(person=BOB, address="", reason="closed"),
+        )
+        self.type("for bob")
+        self.assertEqual(self.asked()[-1], api.Say(who=BOB.id, text="for bob"))
+
+    def test_prompt_that_named_another_chat(self):
+        """A line goes to the chat that the prompt named when it was typed, or to nobody."""
+        self.type("/msg bob")
+        self.asked()
+        self.successResultOf(self.console.typed_at_prompt("secret", CAROL.id))
+        self.assertEqual((self.asked(), self.screen.kept), ([], ["secret"]))
+
+    def test_lines_wait_for_a_switch(self):
+        """A line behind a command that changes the chat waits until that is done."""
+        answer = Deferred()
+        self.api.execute, execute = lambda command: answer, self.api.execute
+        self.console.typed("/msg carol")
+        done = self.console.typed("for carol")
+        self.assertNoResult(done)
+        self.api.execute = execute
+        answer.callback(api.People(people=(person("carol", id=CAROL.id, chat="open"),)))
+        self.successResultOf(done)
+        self.assertEqual(self.asked(), [api.Say(who=CAROL.id, text="for carol")])
+
+    def test_failed_switch_in_a_pipe(self):
+        """In a pipe, what follows a switch that failed goes to nobody."""
+        for line in ("/msg bob", "/msg nobody", "secret"):
+            self.successResultOf(self.console.typed(line))
+        self.assertEqual(self.api.said(), [])
+
+    def test_switch_needs_a_chat(self):
+        """/msg NAME does not make a chat that does not exist the current one."""
+        self.type("/msg carol")
+        self.assertIn("/connect carol", self.screen.rows[-1])
+        self.assertIsNone(self.console.conversation.current_id)
+
+    def test_at(self):
+        """@NAME TEXT goes there and changes no current chat."""
+        self.type("/msg bob", "@carol hi", "@bob")
+        self.assertEqual(self.api.said(), ["hi"])
+        self.assertEqual(self.console.conversation.current_id, BOB.id)
+
+    def test_accept(self):
+        """/accept takes the request, and its chat becomes the current one if there was none."""
+        self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
+        self.console.displayed(self.screen.tokens)
+        self.type("/accept")
+        self.assertIn("just come", self.screen.rows[-1])
+        self.clock.advance(2)
+        self.type("/accept 2h")
+        self.assertEqual(self.asked(), [api.Accept(who=ALICE.id, scope="timed", seconds=7200)])
+        self.assertEqual(self.console.conversation.current_id, ALICE.id)
+
+    def test_accept_beside_another_chat(self):
+        """/accept does not take the person away from the chat that they are in."""
+        self.type("/msg bob")
+        self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
+        self.type("/accept alice", "for bob")
+        self.assertEqual(self.asked()[-1], api.Say(who=BOB.id, text="for bob"))
+        self.assertTrue(any("you still write to bob" in row for row in self.screen.rows))
+
+    def test_answered_at_an_address(self):
+        """Whoever answers at an address is confirmed, and then written to."""
+        self.type("/connect 10.0.0.9")
+        self.assertIsNone(self.console.conversation.current_id)
+        self.api.tell(api.Answered(person=BOB, address="10.0.0.9:6666"))
+        self.assertIn(short_id(BOB.id), self.screen.rows[-1])
+        self.type("/accept bob")
+        self.assertEqual(self.asked()[-1], api.Confirm(who=BOB.id))
+        self.assertEqual(self.console.conversation.current_id, BOB.id)
+
+    def test_reject(self):
+        """/reject says no."""
+        self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
+        self.type("/reject alice")
+        self.assertEqual(self.asked(), [api.Reject(who=ALICE.id)])
+
+    def test_close(self):
+        """/close ends the current chat, and lines go nowhere after."""
+        self.type("/msg bob", "/close", "secret")
+        self.assertEqual(self.asked()[-1], api.Close(who=BOB.id))
+        self.assertEqual(self.screen.kept, ["secret"])
+
+    def test_other_commands(self):
+        """Every other command reaches the api, and its reply the screen."""
+        for line, command, words in (
+            ("/list", api.ListPeople(), "10.0.0.9"),
+            ("/whoami", api.WhoAmI(), OWN_ID),
+            ("/whois carol", api.WhoIs(who="carol"), CAROL.id),
+            ("/fingerprint bob", api.WhoIs(who="bob"), BOB.id),
+            ("/verify bob", api.SafetyNumber(who="bob"), "/verify bob yes"),
+            ("/verify bob yes", api.Verify(who="bob"), "bob is verified"),
+            ("/trust bob", api.Trust(who="bob"), "bob is a contact"),
+            ("/block bob", api.Block(who="bob"), "bob is blocked"),
+            ("/unblock bob", api.Unblock(who="bob"), "not blocked"),
+            ("/contacts", api.Contacts(), "carol"),
+            ("/status", api.Status(), "pid 1"),
+        ):
+            self.screen.rows.clear()
+            self.type(line)
+            self.assertEqual(self.asked(), [command])
+            self.assertIn(words, "\n".join(self.screen.rows))
+
+    def test_help_and_quit(self):
+        """/help is shown; /quit leaves."""
+        self.type("/help", "/q")
+        self.assertTrue(any("/connect" in row for row in self.screen.rows))
+        self.assertEqual(self.left, [True])
+
+    def test_not_taken(self):
+        """A message that was not accepted is said and given back."""
+        self.type("/msg bob")
+        self.api.refuse[api.Say] = UserError("the disk is full; make room")
+        self.type("precious")
+        self.assertIn("not sent: the disk is full", self.screen.rows[-1])
+        self.assertEqual(self.screen.kept, ["precious"])
+
+    def test_nobody(self):
+        """An unknown name is one line."""
+        self.type("/connect nobody")
+        self.assertIn("nobody is known as nobody", self.screen.rows[-1])
+
+    def test_long_line(self):
+        """A line of more than 16 KiB goes in parts, in order."""
+        self.type("/msg bob", "x" * 40_000)
+        self.assertEqual(len(self.api.said()), 3)
+        self.assertTrue(all(len(text.encode()) <= 16_384 for text in self.api.said()))
+
+    def test_bytes_that_are_no_text(self):
+        """A terminal's bytes that are no UTF-8 become U+FFFD."""
+        self.type("/msg bob", "a\udcffb")
+        self.assertEqual(self.api.said(), ["a\ufffdb"])
+
+    def test_back_pressure(self):
+        """A pipe that is faster than the disk waits; order is kept."""
+        self.api.hold = True
+        self.type("/msg bob")
+        for number in range(MOST_WAITING + 10):
+            last = self.console.typed(str(number))
+        self.assertNoResult(last)
+        self.assertEqual(len(self.api.said()), MOST_WAITING)
+        self.api.commit(20)
+        self.successResultOf(last)
+        self.api.commit()
+        self.assertEqual(self.api.said(), [str(number) for number in range(MOST_WAITING + 10)])
+
+    def test_receipts(self):
+        """Receipts come a moment later, in one line."""
+        self.type("/msg bob", "a", "b")
+        self.api.tell(api.Delivered(person=BOB, numbers=(1,), at=0), api.Delivered(person=BOB, numbers=(2,), at=0))
+        self.clock.advance(GATHER)
+        self.assertEqual(self.screen.rows[-1], "-- bob: #1 #2 delivered")
+
+    def test_displayed(self):
+        """What a person saw of the current chat is told to the api; of others when they turn to it."""
+        self.type("/msg bob")
+        said = [
+            api.Said(person=who, number=1, text="x", kind="text", at=0, entry=n) for n, who in ((3, BOB), (4, CAROL))
+        ]
+        self.api.tell(*said)
+        self.asked()
+        self.console.displayed(self.screen.tokens)
+        self.assertEqual(self.asked(), [api.Displayed(who=BOB.id, entry=3)])
+        self.type("/connect carol")
+        self.assertEqual(self.asked()[-1], api.Displayed(who=CAROL.id, entry=4))
+
+    def test_to(self):
+        """--to connects at the start, to a contact unless told otherwise; an unknown one is one line."""
+        self.console.begin("carol")
+        self.assertIn(api.Connect(who="carol", contact_only=True), self.asked())
+        self.assertEqual(self.console.conversation.current_id, CAROL.id)
+        self.api.refuse[api.Connect] = NoSuchContact("no contact is called dora")
+        self.console.begin("dora", trust_first=True)
+        self.assertEqual(self.screen.rows[-1], "-- no contact is called dora")
+        self.assertIn(api.Connect(who="dora"), self.asked())
+
+    def test_bug(self):
+        """A bug behind a command is logged and said, and the next line works."""
+        self.api.refuse[api.Status] = ZeroDivisionError()
+        self.type("/status")
+        self.assertIn("the log says more", self.screen.rows[-1])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.type("/list")
+        self.assertIn("carol", self.screen.rows[-2])
+
+    def test_two_seconds_are_not_asked_of_a_name(self):
+        """/accept NAME works at once."""
+        self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
+        self.type("/accept alice")
+        self.assertEqual(self.asked(), [api.Accept(who=ALICE.id)])
