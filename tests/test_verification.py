@@ -137,6 +137,8 @@ class ServerTests(SynchronousTestCase):
     def test_own_key(self) -> None:
         """A server may show its own key, which is not certified then, alone."""
         self.rules.check(GOOD, OpenSSLCode.SELF_SIGNED, 0)
+        # 20: issued by somebody who is not there.
+        self.assertRaises(HandshakeRefused, self.rules.check, GOOD, 20, 0)
         self.assertEqual(self.rules.key_of(GOOD, 0), (key_from_public(KEY.public_key()), False))
         self.assertIn("chain", self.refusal(GOOD, 1))
 

@@ -14,6 +14,7 @@ What pyOpenSSL lets nobody set, and why that is bounded anyway:
 - Key agreement groups: OpenSSL 4.0 prefers X25519MLKEM768; `authenticate` refuses what is not in GROUPS.
 - Signature algorithms: a key of a wrong kind is refused in the verify callback, before its signature is checked.
 - The number of tickets: a server still writes two, 158 bytes, but they name a session that nobody kept.
+- Early data are off in OpenSSL unless asked for, renegotiation and compression do not exist in TLS 1.3.
 """
 
 from __future__ import annotations
