@@ -136,5 +136,5 @@ def _whole_characters(data: bytearray) -> int:
             return size
         if byte >= 0xC0:
             width = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return size if len(data) - size + 1 >= width else size - 1
+            return len(data) if len(data) - size + 1 >= width else size - 1
     return len(data)
