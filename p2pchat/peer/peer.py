@@ -152,8 +152,6 @@ class Peer:
         for identifier in rows:
             if self.people.facts(identifier).blocked or self.people.consent(identifier) is None:
                 continue
-            talk = await self.talk_with(identifier)
-            talk.opened = True
             await self.want(identifier, typed=await self._typed_before(identifier))
 
     async def _typed_before(self, identifier: bytes) -> list[Address]:
