@@ -5,7 +5,7 @@ Private chat between machines that people run themselves.
                   -> peer   -> api, storage, net    keeps chats
                   -> server -> storage, net         introduces peers
                      net, storage, api -> core      decides, purely
-    cli -> ui, net.local, api                       one-shot commands
+    cli -> oneshot -> ui, net.local_client, api     one-shot commands
 
 Nothing imports upward; docs/architecture.md has the picture and tests/test_layers.py holds the rules.
 """

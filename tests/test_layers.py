@@ -89,23 +89,25 @@ class RuleTests(SynchronousTestCase):
             "from p2pchat.core import session\n",
             "ui must not import p2pchat.core.session",
         )
-        self.assert_fine("p2pchat/cli.py", "from p2pchat.net.local_client import LocalClient\n")
-        self.assert_fault("p2pchat/cli.py", "from p2pchat.net import tls\n", "cli must not import p2pchat.net.tls")
+        self.assert_fine("p2pchat/oneshot/running.py", "from p2pchat.net.local_client import LocalClient\n")
+        self.assert_fault(
+            "p2pchat/oneshot/joining.py", "from p2pchat.net import tls\n", "oneshot must not import p2pchat.net.tls"
+        )
         self.assert_fine("p2pchat/net/local_client.py", "from ..api.lines import Answer\n")
         self.assert_fault("p2pchat/net/tls.py", "from ..api import Say\n", "net must not import p2pchat.api.Say")
 
     def test_late(self) -> None:
         """What works without a daemon is imported by the command only when it is needed."""
-        self.assert_fine("p2pchat/cli.py", "def add():\n    from p2pchat.peer.offline import add\n")
+        self.assert_fine("p2pchat/oneshot/contacts.py", "def add():\n    from p2pchat.peer.offline import add\n")
         self.assert_fault(
-            "p2pchat/cli.py",
+            "p2pchat/oneshot/contacts.py",
             "from p2pchat.peer.offline import add\n",
-            "cli must not import p2pchat.peer.offline.add",
+            "oneshot must not import p2pchat.peer.offline.add",
         )
         self.assert_fault(
-            "p2pchat/cli.py",
+            "p2pchat/oneshot/daemons.py",
             "def serve():\n    from p2pchat.peer import service\n",
-            "cli must not import p2pchat.peer.service",
+            "oneshot must not import p2pchat.peer.service",
         )
 
     def test_homes(self) -> None:

@@ -44,8 +44,8 @@ class LocalClient:
     """
 
     def __init__(self, state: Path, role: str, timeout: float = ANSWER_TIMEOUT) -> None:
-        self._state = state
-        self._role = role
+        self.state = state
+        self.role = role
         self._timeout = timeout
         self._socket: socket.socket | None = None
         self._data = bytearray()
@@ -133,11 +133,11 @@ class LocalClient:
 
     def _connect(self, connection: socket.socket) -> None:
         try:
-            directory = os.open(self._state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = os.open(self.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise self._not_running() from None
         except OSError as error:
-            raise StateError(f"cannot look into {self._state}: {error.strerror}") from None
+            raise StateError(f"cannot look into {self.state}: {error.strerror}") from None
         try:
             # An address has room for 107 bytes, and this is short however long the path is.
             connection.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
@@ -145,12 +145,12 @@ class LocalClient:
             raise self._not_running() from None
         except PermissionError:
             raise StateError(
-                f"you may not use the socket in {self._state}; run the command as its owner, or as root"
+                f"you may not use the socket in {self.state}; run the command as its owner, or as root"
             ) from None
         except TimeoutError:
             raise self._stuck() from None
         except OSError as error:
-            raise StateError(f"cannot use the socket in {self._state}: {error.strerror}") from None
+            raise StateError(f"cannot use the socket in {self.state}: {error.strerror}") from None
         finally:
             os.close(directory)
 
@@ -170,7 +170,7 @@ class LocalClient:
             except TimeoutError:
                 raise self._stuck() from None
             if answer is None:
-                raise UserError(f"the {self._role} in {self._state} ended before it answered; look into its log")
+                raise UserError(f"the {self.role} in {self.state} ended before it answered; look into its log")
             # An error without a number is about the whole connection.
             if answer.request == number or (answer.request is None and answer.error is not None):
                 return answer
@@ -220,14 +220,14 @@ class LocalClient:
 
     def _not_running(self) -> NotRunning:
         return NotRunning(
-            f"no {self._role} runs in {self._state}; start it with: p2pchat {self._role} --state {self._state}"
+            f"no {self.role} runs in {self.state}; start it with: p2pchat {self.role} --state {self.state}"
         )
 
     def _stuck(self) -> UserError:
-        return UserError(f"the {self._role} in {self._state} does not answer; wait and try again, or look into its log")
+        return UserError(f"the {self.role} in {self.state} does not answer; wait and try again, or look into its log")
 
     def _foreign(self) -> UserError:
         return UserError(
-            f"what runs in {self._state} does not answer as a p2pchat {self._role} of this version does; "
+            f"what runs in {self.state} does not answer as a p2pchat {self.role} of this version does; "
             "restart it, or use the command of its version"
         )

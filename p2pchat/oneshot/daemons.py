@@ -1,0 +1,75 @@
+"""`p2pchat server`, `p2pchat peer`, and `p2pchat` alone: into twistd, in this process."""
+
+import os
+import shutil
+import sys
+import sysconfig
+from argparse import Namespace
+from pathlib import Path
+
+from ..config import Role, check_handle
+from ..core.errors import StateInUse, UsageError, UserError
+from ..ui.questions import ask, at_terminal
+from ..units import unit
+from .joining import default_handle, join_server, parse_link
+from .output import state_of
+
+
+def run_daemon(options: Namespace, typed: list[str]) -> None:
+    """Run the role that the command names; `typed` is the whole command line, handed on as it is."""
+    role: Role = options.command
+    if options.print_unit:
+        print(unit(role, _twistd()), end="")
+    else:
+        _become(role, typed[typed.index(role) + 1 :])
+
+
+def run_own_peer(options: Namespace) -> None:
+    """The person's peer, introduced first if it is new."""
+    from ..peer import offline
+    from ..storage.directory import holder
+
+    state = state_of(options, "peer")
+    running = holder(state)
+    if running is not None:
+        pid = "" if running.pid is None else f" with pid {running.pid}"
+        line = f"a peer runs already{pid}, in {state}; end it with: p2pchat stop --state {state}"
+        raise StateInUse(line, running.pid)
+    if offline.standing(state).handle is None:
+        if not at_terminal():
+            raise UsageError(f"this peer is new; run first: p2pchat join LINK --name NAME --state {state}")
+        _introduce(state)
+    _become("peer", ["--state", str(state)])
+
+
+def _introduce(state: Path) -> None:
+    from ..peer.offline import set_handle
+
+    print("This peer is new. A join link is what the operator of a server gives you (p2pchat link).")
+    link = ask("Join link or address of a server (empty: none)")
+    handle = ask("Your name", default_handle())
+    check_handle(handle)
+    if link:
+        join_server(state, parse_link(link), handle)
+    else:
+        set_handle(state, handle)
+
+
+def _become(role: Role, words: list[str]) -> None:
+    if "twisted.internet.reactor" in sys.modules:
+        # A reactor that has run does not run again, so begin anew; -P leaves the current directory off the path.
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "p2pchat", role, *words])
+    from twisted.scripts import twistd
+
+    sys.argv = [f"p2pchat {role}", "--nodaemon", "--pidfile=", f"p2pchat-{role}", *words]
+    twistd.run()
+
+
+def _twistd() -> str:
+    """The path of this installation's twistd."""
+    beside = Path(sysconfig.get_path("scripts")) / "twistd"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("twistd")
+    if found is None:
+        raise UserError("there is no twistd beside this program; install it with: pipx install --include-deps p2pchat")
+    return found

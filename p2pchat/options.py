@@ -1,0 +1,294 @@
+"""
+The words of the `p2pchat` command: subcommands, options, and their help.
+
+Only words: what they mean is done in `cli`. The options of `server` and `peer` are those of the twistd plugins
+of the same names, to which they are handed on as they were typed; here they stand for their help and so that a
+wrong one is told before anything is imported.
+"""
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from . import __version__
+from .config import (
+    ACCEPT_WHOM,
+    CAPACITY,
+    DIAL_PORT,
+    LISTEN_PORT,
+    SERVER_PORT,
+    check_handle,
+    parse_capacity,
+    parse_path,
+    parse_port,
+    parse_timeout,
+)
+from .core.errors import UsageError
+
+HELP_COLUMN = 28
+"""Where the help of an option begins."""
+
+HELP_LINE = 78
+"""Columns of a line of help."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are UsageError; help keeps its lines."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=HELP_COLUMN),
+            allow_abbrev=False,
+            **keywords,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def make_parser() -> Parser:
+    """The whole command line; `command` is the subcommand ("contact add") or empty."""
+    parser = Parser(
+        prog="p2pchat",
+        usage="p2pchat [--state DIR]\n       p2pchat COMMAND [options]",
+        description="Private chat between machines that people run themselves. Without a command: start your peer.",
+        epilog="p2pchat COMMAND --help says more about each.",
+    )
+    parser.add_argument("--version", action="version", version=f"p2pchat {__version__}", help="print it and exit")
+    parser.add_argument("--state", metavar="DIR", type=_path("--state"), help="the peer's directory")
+    parser.set_defaults(command="")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    _add_server(commands)
+    _add_peer(commands)
+    _add_join(commands)
+    _add_link(commands)
+    _add_roster(commands)
+    _add_status(commands)
+    _add_stop(commands)
+    _add_contact(commands)
+    _add_identity(commands)
+    return parser
+
+
+# --- the daemons
+
+
+def _add_server(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "server",
+        "run the rendezvous server",
+        "Run the rendezvous server in the foreground: it introduces peers to each other and reads no message. The same "
+        "as `twistd -n p2pchat-server`; `twistd p2pchat-server` runs it in the background.",
+    )
+    _state(parser, "server")
+    port, capacity = f"where peers connect (default: {SERVER_PORT}; 0: any)", f"most peers online (default: {CAPACITY})"
+    parser.add_argument("--port", metavar="PORT", type=_port("--port"), help=port)
+    parser.add_argument("--interface", metavar="ADDRESS", help="listen on this address alone (default: all)")
+    parser.add_argument("--host", metavar="NAME", action="append", help="name or address for the links; repeatable")
+    parser.add_argument("--certificate", metavar="PEM", help="a certificate by an authority, with its chain")
+    parser.add_argument("--key", metavar="PEM", help="the private key of --certificate")
+    parser.add_argument("--capacity", metavar="N", type=parse_capacity, help=capacity)
+    parser.add_argument("--open", action="store_true", help="admit public addresses too, not just private ones")
+    parser.add_argument("--admin-group", metavar="GROUP", help="a group that may use the local socket too")
+    _print_unit(parser)
+
+
+def _add_peer(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "peer",
+        "run a peer",
+        "Run a peer in the foreground: chat at this terminal, or send a file or a pipe. The same as `twistd -n "
+        "p2pchat-peer`; `twistd p2pchat-peer` runs it in the background.",
+        "examples:\n"
+        "  p2pchat peer --join 'p2pchat://lab1:8888/#f3qz...' --name alice\n"
+        "  p2pchat peer --to bob --input notes.txt --transcript chat.txt\n"
+        "  make 2>&1 | p2pchat peer --to bob --input - --timeout 600",
+    )
+    _state(parser, "peer")
+    _name(parser)
+    parser.add_argument("--join", metavar="LINK", action="append", help="join this server too; repeatable")
+    listen, dial = f"where other peers connect (default: {LISTEN_PORT})", f"source port (default: {DIAL_PORT}; 0: any)"
+    parser.add_argument("--listen-port", metavar="PORT", type=_port("--listen-port"), help=listen)
+    parser.add_argument("--dial-port", metavar="PORT", type=_port("--dial-port"), help=dial)
+    parser.add_argument("--interface", metavar="ADDRESS", help="listen on this address alone (default: all)")
+    parser.add_argument(
+        "--accept",
+        metavar="WHOM",
+        choices=ACCEPT_WHOM,
+        help="requests to chat: ask, contacts, or all (default: ask at a terminal, contacts otherwise)",
+    )
+    parser.add_argument("--to", metavar="WHO", help="connect to this contact or id")
+    parser.add_argument("--trust-first", action="store_true", help="take whoever has the name --to now")
+    parser.add_argument("--input", metavar="FILE", help="send every line of it to --to, then end; -: standard input")
+    parser.add_argument("--transcript", metavar="FILE", help="write both sides of all chats there as they happen")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if it is not delivered by then"
+    )
+    _print_unit(parser)
+
+
+def _print_unit(parser: Parser) -> None:
+    parser.add_argument("--print-unit", action="store_true", help="print a systemd unit for this installation")
+
+
+# --- the rest
+
+
+def _add_join(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "join",
+        "join a server",
+        "Join a server: its address and its key are remembered, and your peer goes online there from then on. A join "
+        "link (the operator's `p2pchat link`) names the key. With an address alone, the server is asked for its key, "
+        "and you are shown its fingerprint to compare.",
+    )
+    parser.add_argument("link", metavar="LINK", help="p2pchat://HOST:PORT/#KEY, or HOST[:PORT]")
+    _name(parser)
+    _state(parser, "peer")
+
+
+def _add_link(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "link",
+        "print the server's join links",
+        "Print the links by which peers join the server of this machine, one a line.",
+    )
+    _state(parser, "server")
+
+
+def _add_roster(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "roster",
+        "show who is online at the server",
+        "Show who is online at the server of this machine.",
+        "With --json each peer is one JSON object on a line of its own; with --watch as well, each\n"
+        'line is {"change": "came", "went" or "changed", "row": {...}}.',
+    )
+    parser.add_argument("--watch", action="store_true", help="go on and show changes, until Ctrl-C")
+    _json(parser)
+    _state(parser, "server")
+
+
+def _add_status(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "status",
+        "say how the running server or peer is",
+        "Say how the server and the peer of this machine are, as far as they run. Exits with 6 if neither does.",
+    )
+    _json(parser)
+    _state(parser, None)
+
+
+def _add_stop(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "stop",
+        "end the running server or peer",
+        "End the server and the peer of this machine, as far as they run, and wait until they have. Exits with 6 if "
+        "neither runs.",
+    )
+    _state(parser, None)
+
+
+def _add_contact(commands: Any) -> None:
+    group = _add(commands, "contact", "add, list, remove contacts", "Keep contacts, whether or not your peer runs.")
+    group.set_defaults(command="contact")
+    kinds = group.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
+    add = _add(
+        kinds, "contact add", "keep somebody as a contact", "Keep an id as a contact: its requests are accepted."
+    )
+    add.add_argument("id", metavar="ID", help="their whole id, as they see it with /whoami")
+    add.add_argument("--name", metavar="NAME", default="", help="what you call them")
+    _state(add, "peer")
+    listing = _add(kinds, "contact list", "show the contacts", "Show the contacts.")
+    _json(listing)
+    _state(listing, "peer")
+    remove = _add(kinds, "contact remove", "keep somebody no longer", "Keep somebody no longer as a contact.")
+    remove.add_argument("who", metavar="WHO", help="their name or whole id")
+    _state(remove, "peer")
+
+
+def _add_identity(commands: Any) -> None:
+    group = _add(
+        commands, "identity", "back up who you are", "Keep your identity safe: who loses its key is somebody else."
+    )
+    kinds = group.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
+    for name, words, more in (
+        (
+            "export",
+            "write it to a file, under a passphrase",
+            "Write your identity to a new file, encrypted under a passphrase that is asked for. Your peer may run.",
+        ),
+        (
+            "import",
+            "take it from such a file",
+            "Take your identity from an exported file. There must be none yet, and your peer may not run.",
+        ),
+    ):
+        parser = _add(kinds, f"identity {name}", words, more)
+        parser.add_argument("file", metavar="FILE", type=_path("FILE"), help="the exported identity")
+        source = parser.add_mutually_exclusive_group()
+        source.add_argument(
+            "--passphrase-file",
+            metavar="FILE",
+            type=_path("--passphrase-file"),
+            help="its first line is the passphrase",
+        )
+        source.add_argument(
+            "--passphrase-fd", metavar="N", type=_descriptor, help="read the passphrase from this open descriptor"
+        )
+        _state(parser, "peer")
+
+
+# --- parts
+
+
+def _add(commands: Any, command: str, words: str, description: str, epilog: str | None = None) -> Parser:
+    parser: Parser = commands.add_parser(
+        command.rpartition(" ")[2],
+        prog=f"p2pchat {command}",
+        help=words,
+        description=textwrap.fill(description, HELP_LINE, break_on_hyphens=False),
+        epilog=epilog,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _state(parser: Parser, role: str | None) -> None:
+    whose = f"the {role}'s directory" if role else "the directory of the one that is meant"
+    parser.add_argument("--state", metavar="DIR", type=_path("--state"), default=argparse.SUPPRESS, help=whose)
+
+
+def _name(parser: Parser) -> None:
+    parser.add_argument("--name", metavar="NAME", type=_handle, help="what you are called there")
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs: JSON, one object a line")
+
+
+def _path(option: str) -> Callable[[str], Any]:
+    return lambda text: parse_path(text, option)
+
+
+def _port(option: str) -> Callable[[str], int]:
+    return lambda text: parse_port(text, option)
+
+
+def _handle(text: str) -> str:
+    check_handle(text)
+    return text
+
+
+def _descriptor(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise UsageError(f"--passphrase-fd is {text!r}; give the number of an open descriptor")
+    return int(text)
