@@ -10,9 +10,8 @@ does: Twisted's `loseConnection` alone waits for ever for a far side that does n
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
-from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -21,7 +20,7 @@ from zope.interface import implementer
 from ..core.addresses import unmap
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.messages import Address, Bye, Hello, Message, Reject, ServerHello
-from ..core.session import Session, State
+from ..core.session import HELLO_WITHIN, Session, State
 from .admission import promote
 from .sockets import set_link_options
 from .tls import Authenticated, authenticate, refusal_of
@@ -33,7 +32,7 @@ VIOLATION_WITHIN = 1.0
 """Seconds for the code of a violation to leave before we abort."""
 
 PROGRESS_WITHIN = 60.0
-"""Seconds in which a slow reader must take something of what waits for it."""
+"""Seconds in which a slow reader must take all that waits for it: Twisted tells of an empty buffer, and of no other."""
 
 SWEEP_EVERY = 1.0
 """Seconds between two looks at all links: one timer for all of them."""
@@ -74,28 +73,47 @@ class LinkKeeper(Interface):
 class Sweep:
     """One timer that looks after all links of a process."""
 
+    log = Logger()
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._connections: set[Connection] = set()
-        self._loop = LoopingCall(self._look)
-        self._loop.clock = clock
+        # A dict keeps its order, so that a simulation runs the same each time.
+        self._connections: dict[Connection, None] = {}
+        self._timer: IDelayedCall | None = None
 
     def add(self, connection: "Connection") -> None:
         """Look after `connection` from now on."""
-        self._connections.add(connection)
-        if not self._loop.running:
-            self._loop.start(SWEEP_EVERY, now=False)
+        self._connections[connection] = None
+        self._schedule()
 
     def remove(self, connection: "Connection") -> None:
         """Look after it no longer; the timer ends with the last one."""
-        self._connections.discard(connection)
-        if not self._connections and self._loop.running:
-            self._loop.stop()
+        self._connections.pop(connection, None)
+        if not self._connections and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = self._clock.callLater(SWEEP_EVERY, self._look)
 
     def _look(self) -> None:
+        self._timer = None
         now = self._clock.seconds()
         for connection in list(self._connections):
+            # An earlier one may have ended a later one.
+            if connection in self._connections:
+                self._look_at(connection, now)
+        if self._connections:
+            self._schedule()
+
+    def _look_at(self, connection: "Connection", now: float) -> None:
+        try:
             connection.look(now)
+        except Exception:
+            # A bug, but the others hang on this timer as well.
+            self.log.failure("Looking after a link failed; it is aborted")
+            connection.abort("a bug of ours")
 
     @property
     def connections(self) -> frozenset["Connection"]:
@@ -117,8 +135,9 @@ class Connection(Protocol):
         self._clock = clock
         self._sweep = sweep
         self._begun = False
+        self._gone = False
         self._ending: Ending | None = None
-        self._abort_at: float | None = None
+        self._deadline: IDelayedCall | None = None
         self._paused_at: float | None = None
 
     # --- for the keeper
@@ -146,10 +165,16 @@ class Connection(Protocol):
         return self._begun and self._ending is None
 
     def send(self, message: Message) -> None:
-        """Send a message; nothing happens on a link that is over. Raises LocalProtocolError if it is not legal."""
+        """
+        Send a message, and end the link after one that ends it; nothing happens on a link that is over.
+
+        Raises LocalProtocolError if the state does not allow it.
+        """
         if self.alive:
             self.session.send(message, self._clock.seconds())
             self._flush()
+            if isinstance(message, Bye | Reject):
+                self._end(Ending(message.reason, False), POLITE_WITHIN)
 
     def send_encoded(self, kind: type[Message], frame: bytes) -> None:
         """Send a frame that was encoded once for many links."""
@@ -163,8 +188,15 @@ class Connection(Protocol):
 
     def fail(self, code: EndCode, detail: str = "") -> None:
         """End the link after a violation: abort before hello, otherwise say the code and abort soon."""
+        if self._ending is not None:
+            return
         self.log.info("A link broke a rule: {code}, {detail!r}", code=code.value, detail=detail)
-        self._end(Ending(code, False, detail), VIOLATION_WITHIN)
+        ending = Ending(code, False, detail)
+        if self._begun and self.session.state is not State.GREETING:
+            self._end(ending, VIOLATION_WITHIN)
+        else:
+            self._ending = ending
+            self._abort()
 
     def abort(self, detail: str = "") -> None:
         """End the link at once and say nothing."""
@@ -176,6 +208,8 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         self._sweep.add(self)
+        # A session counts from its own beginning, which a far side that never finishes TLS does not reach.
+        self._deadline = self._clock.callLater(HELLO_WITHIN, self._expire)
         set_link_options(self.transport)
 
     def handshakeCompleted(self) -> None:
@@ -205,6 +239,8 @@ class Connection(Protocol):
         self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        self._cancel_deadline()
         self._sweep.remove(self)
         if self._ending is None:
             refusal = refusal_of(reason)
@@ -229,11 +265,10 @@ class Connection(Protocol):
     # --- the sweep
 
     def look(self, now: float) -> None:
-        """What time asks for: ping, give up, abort."""
-        if self._abort_at is not None:
-            if now >= self._abort_at:
-                self._abort()
-        elif self._paused_at is not None and now >= self._paused_at + PROGRESS_WITHIN:
+        """What time asks for: ping, or give up."""
+        if self._ending is not None:
+            return
+        if self._paused_at is not None and now >= self._paused_at + PROGRESS_WITHIN:
             self._ending = Ending(EndCode.TIMEOUT, False, "the reader made no progress")
             self._abort()
         elif self.alive and now >= self.session.next_timer():
@@ -257,6 +292,7 @@ class Connection(Protocol):
                 self._keeper.received(self, message)
                 self._end(Ending(message.reason, True), POLITE_WITHIN)
             case Hello() | ServerHello():
+                self._cancel_deadline()
                 promote(self.transport)
                 self._keeper.received(self, message)
             case _:
@@ -274,15 +310,29 @@ class Connection(Protocol):
         if not self._begun or (self.session.state is State.GREETING and not self.session.may_send(Bye)):
             self._abort()
             return
-        now = self._clock.seconds()
-        self.session.close(ending.code, now)
+        self.session.close(ending.code, self._clock.seconds())
         self._flush()
-        self._abort_at = now + within
+        self._cancel_deadline()
+        self._deadline = self._clock.callLater(within, self._expire)
         # A transport with a producer never closes.
         self._tls.unregisterProducer()
         self._paused_at = None
         self._tls.loseConnection()
 
+    def _expire(self) -> None:
+        """The hello did not come in time, or the end of the far side after ours."""
+        self._deadline = None
+        if self._ending is None:
+            self._ending = Ending(EndCode.TIMEOUT, False, "no hello in time")
+        self._abort()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
     def _abort(self) -> None:
-        self._abort_at = None
-        self._tls.abortConnection()
+        # TLS has forgotten everything once the connection is lost, and would fail.
+        if not self._gone:
+            self._cancel_deadline()
+            self._tls.abortConnection()
