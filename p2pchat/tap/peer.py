@@ -85,6 +85,7 @@ def makeService(options: Options) -> Process:
 
     process = Process(options, reactor)
     peer = PeerService(options.settings, reactor)
+    peer.on_stop_asked(process.finish)
     peer.setServiceParent(process)
     front = front_end(options.settings, peer, cast(IFrontReactor, reactor), time.time, process.finish, options.terminal)
     front.setServiceParent(process)
