@@ -71,7 +71,7 @@ def first_lines(process: "subprocess.Popen[str]", sign: str) -> str:
 
     threading.Thread(target=read, daemon=True).start()
     if not ready.wait(START_WITHIN) or not any(sign in line for line in found):
-        raise Failed(f"{' '.join(process.args[:3])} did not start: {''.join(found).strip()}")  # type: ignore[index]
+        raise Failed(f"{sign!r} did not come: {''.join(found).strip() or 'nothing was said'}")
     return "".join(found)
 
 

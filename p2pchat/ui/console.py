@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from p2pchat import api
-from p2pchat.core.errors import UsageError, UserError
+from p2pchat.core.errors import NoSuchContact, UsageError, UserError
 from p2pchat.core.text import MARK, Kind, clean, split_message
 
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
@@ -77,6 +77,8 @@ class Console:
         self._working = False
         self._committing = 0
         self._room: Deferred[None] | None = None
+        self._awaited: api.Connect | None = None
+        """Whom to connect to as soon as a roster names them."""
         self._subscription = held.subscribe(self._happened)
 
     def begin(self, to: str | None = None, trust_first: bool = False) -> None:
@@ -100,10 +102,40 @@ class Console:
             if isinstance(known, api.People):
                 for person in known.people:
                     self.conversation.meet(person)
-            if to is not None:
-                await self._connect(api.Connect(who=to, contact_only=not trust_first))
         except UserError as error:
             self._say(str(error))
+        if to is not None:
+            await self._start_with(api.Connect(who=to, contact_only=not trust_first))
+
+    async def _start_with(self, connect: api.Connect) -> None:
+        """Connect as the options asked; a handle is waited for, since the roster comes after the start."""
+        try:
+            await self._connect(connect)
+        except UserError as error:
+            # An api over the socket tells the exit code alone.
+            if connect.contact_only or error.exit_code != NoSuchContact.exit_code:
+                self._say(str(error))
+                return
+            self._awaited = connect
+            self._say(f"waiting for {clean(connect.who, Kind.NAME)} to come online")
+
+    def _look_for_awaited(self, event: api.Event) -> None:
+        awaited = self._awaited
+        if awaited is None or not isinstance(event, api.ServerChanged | api.PresenceChanged):
+            return
+        person = event.person if isinstance(event, api.PresenceChanged) else None
+        if person is None or person.handle == awaited.who:
+            self._awaited = None
+            Deferred.fromCoroutine(self._try_awaited(awaited)).addErrback(self._broken)
+
+    async def _try_awaited(self, awaited: api.Connect) -> None:
+        try:
+            await self._connect(awaited)
+        except UserError as error:
+            if error.exit_code == NoSuchContact.exit_code:
+                self._awaited = awaited
+            else:
+                self._say(str(error))
 
     # --- what is typed
 
@@ -264,6 +296,7 @@ class Console:
         self._receipts.take(event, self._clock.seconds())
         self._arm()
         self._screen.prompt_changed()
+        self._look_for_awaited(event)
 
     def _arm(self) -> None:
         due = self._receipts.next_due()
