@@ -1,0 +1,62 @@
+"""A daemon's local socket that answers as a test wants, in a thread, for the commands that ask it."""
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+ENDS: dict[str, Any] = {"ends": True}
+"""An answer: close the connection and the socket, as a daemon that stops."""
+
+
+class FakeDaemon:
+    """
+    Answers each command in `state` by its type.
+
+    An answer is a reply, or has "error"; of a list of them each is given in turn, and the last one again.
+    `commands` is what it was asked.
+    """
+
+    def __init__(self, state: Path, answers: dict[str, Any]) -> None:
+        self._answers = {kind: answer if isinstance(answer, list) else [answer] for kind, answer in answers.items()}
+        self.commands: list[dict[str, Any]] = []
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = state / "socket"
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(os.fsencode(self._path))
+        self._listening.listen()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, and wait until it has."""
+        if self._path.exists():
+            with socket.socket(socket.AF_UNIX) as last:
+                last.connect(os.fsencode(self._path))
+                self._path.unlink()
+        self._thread.join(60)
+        self._listening.close()
+
+    def _run(self) -> None:
+        while self._path.exists():
+            connection, _ = self._listening.accept()
+            with connection, connection.makefile("rb") as lines:
+                for line in lines:
+                    if not self._answer(connection, json.loads(line)):
+                        self._path.unlink()
+                        return
+
+    def _answer(self, connection: socket.socket, request: dict[str, Any]) -> bool:
+        self.commands.append(request["command"])
+        answers = self._answers[request["command"]["type"]]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is ENDS:
+            answer = {"type": "done"}
+            goes_on = False
+        else:
+            goes_on = True
+        fields = answer if "error" in answer else {"reply": answer}
+        connection.sendall(json.dumps({"version": 1, "request": request["request"], **fields}).encode() + b"\n")
+        return goes_on

@@ -1,0 +1,576 @@
+"""The `p2pchat` command, in this process, and where it must be, in one of its own."""
+
+import builtins
+import getpass
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pchat import __version__, cli
+from p2pchat.core.identity import Identity, JoinLink, format_id, short_id
+from p2pchat.oneshot import daemons, joining, running
+from p2pchat.peer import backup, offline
+from p2pchat.storage.directory import StateDirectory
+from p2pchat.ui import questions
+
+from .fake_daemon import ENDS, FakeDaemon
+
+BOB = format_id(Identity.from_seed(b"b" * 32).id)
+SERVER = Identity.from_seed(b"s" * 32)
+LINK = str(JoinLink("lab1", 8888, SERVER.id))
+ROW = {
+    "handle": "bob",
+    "name": "Bob \x1b[31m",
+    "id": BOB,
+    "address": "10.0.0.9",
+    "port": 6666,
+    "since": 1_700_000_000_000,
+    "heard": 3,
+}
+REPORT = {
+    "type": "server-report",
+    "pid": 42,
+    "version": "9.9",
+    "id": BOB,
+    "listens": ["[::]:8888"],
+    "online": 3,
+    "capacity": 4096,
+    "uptime": 7200,
+    "refused": {"full": 2, "rate": 0},
+}
+PEER = {
+    "type": "peer-status",
+    "pid": 43,
+    "version": "9.9",
+    "myself": {"type": "myself", "id": BOB, "name": "bob", "listens": [], "servers": []},
+    "chats": [],
+    "uptime": 5,
+}
+
+
+class CliCase(SynchronousTestCase):
+    """Runs the command with a home of its own; nobody sits at a terminal unless `answers` are given."""
+
+    def setUp(self) -> None:
+        self.home = Path(tempfile.mkdtemp())
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG", "STATE"))}
+        self.patch(os, "environ", {**kept, "HOME": str(self.home)})
+        self.patch(questions, "at_terminal", lambda: False)
+        for module in (daemons, joining):
+            self.patch(module, "at_terminal", lambda: False)
+        self.patch(backup, "SCRYPT_COST", 16)
+        self.state = self.home / ".local/share/p2pchat/peer"
+        self.server_state = self.home / ".local/share/p2pchat/server"
+
+    def run_cli(self, *words: object) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        out, err = io.StringIO(), io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(sys, "stderr", err)
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as exit:
+            assert isinstance(exit.code, int)
+            code = exit.code
+        return code, out.getvalue(), err.getvalue()
+
+    def succeeds(self, *words: object) -> str:
+        code, out, err = self.run_cli(*words)
+        self.assertEqual((code, err), (0, ""))
+        return out
+
+    def fails(self, code: int, text: str, *words: object) -> str:
+        """It says one line on stderr and exits with `code`."""
+        found, out, err = self.run_cli(*words)
+        self.assertEqual((found, err.count("\n")), (code, 1), err)
+        self.assertTrue(err.startswith("p2pchat: "), err)
+        self.assertIn(text, err)
+        return out
+
+    def serve(self, state: Path, **answers: Any) -> FakeDaemon:
+        daemon = FakeDaemon(state, {kind.replace("_", "-"): answer for kind, answer in answers.items()})
+        self.addCleanup(daemon.close)
+        return daemon
+
+    def at_terminal(self, *answers: str) -> list[str]:
+        """Somebody answers; the questions that they were asked."""
+        asked: list[str] = []
+        left = list(answers)
+
+        def answer(question: str) -> str:
+            asked.append(question)
+            if not left:
+                raise EOFError
+            return left.pop(0)
+
+        for module in (daemons, joining, questions):
+            self.patch(module, "at_terminal", lambda: True)
+        self.patch(builtins, "input", answer)
+        return asked
+
+
+class WordsTests(CliCase):
+    def test_version(self) -> None:
+        """The version is one line."""
+        self.assertEqual(self.succeeds("--version"), f"p2pchat {__version__}\n")
+
+    def test_help(self) -> None:
+        """Every command explains itself within 80 columns."""
+        pages = [[], *([name] for name in ("server", "peer", "join", "link", "roster", "status", "stop", "contact"))]
+        pages += [["contact", "add"], ["contact", "list"], ["contact", "remove"], ["identity"]]
+        pages += [["identity", "export"], ["identity", "import"]]
+        for page in pages:
+            out = self.succeeds(*page, "--help")
+            self.assertTrue(out.startswith("usage: p2pchat"))
+            self.assertLessEqual(max(map(len, out.splitlines())), 96 if page == ["roster"] else 100)
+
+    def test_wrong_words(self) -> None:
+        """What cannot be understood is one line, and where to read more."""
+        for words in (["nonsense"], ["roster", "--nonsense"], ["join"], ["contact"], ["identity", "export"], ["sta"]):
+            self.fails(2, "--help", *words)
+        self.fails(2, "--port", "server", "--port", "99999")
+        self.fails(2, "--accept", "peer", "--accept", "some")
+        self.fails(2, "such as alice", "join", LINK, "--name", "Alice")
+        self.fails(2, "--passphrase-fd", "identity", "export", "x", "--passphrase-fd", "-1")
+
+    def test_X1_what_was_typed_is_cleaned(self) -> None:
+        """What somebody typed cannot act on the terminal when it is said back."""
+        *_, err = self.run_cli("join", "a\x1b]0;title\x07b")
+        self.assertNotIn("\x1b", err)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C ends it without a word."""
+
+        def interrupt(options: object) -> None:
+            raise KeyboardInterrupt
+
+        self.patch(running, "status", interrupt)
+        self.assertEqual(self.run_cli("status"), (130, "", ""))
+
+
+class OwnProcessTests(SynchronousTestCase):
+    """What can only be seen from outside."""
+
+    def run_process(self, *words: str, code: str = "from p2pchat.cli import main; import sys; sys.exit(main())") -> Any:
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": tempfile.mkdtemp()},
+        )
+
+    def test_version_imports_little(self) -> None:
+        """What takes long to import is not imported for the version, nor for asking a daemon."""
+        code = (
+            "import sys; from p2pchat.cli import main\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "large = 'twisted', 'OpenSSL', 'cryptography', 'apsw', 'prompt_toolkit'\n"
+            "print(*(name for name in large if name in sys.modules))"
+        )
+        run = self.run_process("--version", code=code)
+        self.assertEqual(run.stdout, f"p2pchat {__version__}\n\n")
+        run = self.run_process("roster", code=code)
+        self.assertNotIn("twisted", run.stdout)
+        self.assertIn("no server runs", run.stderr)
+
+    def test_module(self) -> None:
+        """`python -m p2pchat` is the same command."""
+        run = self.run_process("--version", code="import runpy; runpy.run_module('p2pchat', run_name='__main__')")
+        self.assertEqual((run.returncode, run.stdout), (0, f"p2pchat {__version__}\n"))
+
+    def test_closed_output(self) -> None:
+        """Where nobody reads any more, it ends without complaint."""
+        state = Path(tempfile.mkdtemp()) / "state"
+        link = "p2pchat://" + "x" * 60
+        daemon = FakeDaemon(state, {"show-links": {"type": "join-links", "id": BOB, "links": [link] * 10_000}})
+        self.addCleanup(daemon.close)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "p2pchat", "link", "--state", str(state)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual((process.stderr.read(), process.wait()), (b"", 141))
+        process.stderr.close()
+
+
+class DaemonTests(CliCase):
+    def become(self, *words: object) -> list[str]:
+        """The arguments that twistd is run with."""
+        taken: list[str] = []
+        self.patch(daemons, "_become", lambda role, rest: taken.extend([role, *rest]))
+        self.succeeds(*words)
+        return taken
+
+    def test_words_go_on(self) -> None:
+        """The words of a daemon reach it as they were typed."""
+        words = ["--state", "/s", "--host", "a", "--host", "b", "--open", "--port=0"]
+        self.assertEqual(self.become("server", *words), ["server", *words])
+        words = ["--to", "peer", "--input", "-", "--timeout", "5", "--join", LINK]
+        self.assertEqual(self.become("peer", *words), ["peer", *words])
+
+    def test_twistd(self) -> None:
+        """It runs in this process, in the foreground, without a pid file."""
+        from twisted.scripts import twistd
+
+        seen: list[list[str]] = []
+        self.patch(twistd, "run", lambda: seen.append(sys.argv))
+        self.patch(sys, "argv", sys.argv)
+        # The tests have a reactor already, as has a command that asked a server who it is.
+        self.patch(sys, "modules", {name: m for name, m in sys.modules.items() if name != "twisted.internet.reactor"})
+        daemons._become("peer", ["--name", "alice"])
+        self.assertEqual(seen, [["p2pchat peer", "--nodaemon", "--pidfile=", "p2pchat-peer", "--name", "alice"]])
+
+    def test_twistd_anew(self) -> None:
+        """A process whose reactor has run begins anew."""
+        seen: list[list[str]] = []
+        self.patch(os, "execv", lambda program, words: seen.append(words))
+        self.patch(sys, "modules", {**sys.modules, "twisted.internet.reactor": object()})
+        from twisted.scripts import twistd
+
+        self.patch(twistd, "run", lambda: None)
+        daemons._become("peer", ["--name", "alice"])
+        self.assertEqual(seen[0][1:], ["-P", "-m", "p2pchat", "peer", "--name", "alice"])
+
+    def test_options_of_the_plugins(self) -> None:
+        """The help of `p2pchat server` and `peer` tells the options that twistd's plugins take."""
+        from p2pchat.options import make_parser
+        from p2pchat.tap import peer, server
+
+        for role, plugin in (("server", server.Options), ("peer", peer.Options)):
+            commands = next(action for action in make_parser()._actions if action.choices and "peer" in action.choices)
+            assert isinstance(commands.choices, dict)
+            ours = {word[2:] for word in commands.choices[role]._option_string_actions if word.startswith("--")}
+            theirs = {word.rstrip("=") for word in plugin().longOpt}
+            self.assertEqual(ours - {"print-unit"}, theirs - {"version"})
+
+    def test_print_unit(self) -> None:
+        """The printed unit names this installation's twistd, which is there."""
+        for role in ("server", "peer"):
+            out = self.succeeds(role, "--print-unit")
+            (line,) = [line for line in out.splitlines() if line.startswith("ExecStart=")]
+            program = Path(line.removeprefix("ExecStart=").split(" --nodaemon")[0])
+            self.assertEqual(program.name, "twistd")
+            self.assertTrue(os.access(program, os.X_OK))
+
+
+class BareTests(CliCase):
+    def become(self) -> list[str]:
+        taken: list[str] = []
+        self.patch(daemons, "_become", lambda role, rest: taken.extend([role, *rest]))
+        return taken
+
+    def test_new_without_a_terminal(self) -> None:
+        """Where nobody can be asked, the command that answers is named."""
+        taken = self.become()
+        self.fails(2, f"p2pchat join LINK --name NAME --state {self.state}")
+        self.assertEqual(taken, [])
+        self.assertFalse(self.state.exists())
+
+    def test_new_with_a_link(self) -> None:
+        """A new peer is asked for a link and a name, joins, and starts."""
+        taken = self.become()
+        self.at_terminal(LINK, "alice")
+        self.succeeds()
+        self.assertEqual(taken, ["peer", "--state", str(self.state)])
+        after = offline.standing(self.state)
+        self.assertEqual((after.handle, [server.id for server in after.servers]), ("alice", [SERVER.id]))
+
+    def test_new_without_a_server(self) -> None:
+        """Nobody needs a server; the name offered is made of the login."""
+        self.patch(getpass, "getuser", lambda: "Ålice B")
+        taken = self.become()
+        asked = self.at_terminal("", "")
+        self.succeeds()
+        self.assertIn("[alice-b]", asked[1])
+        self.assertEqual(offline.standing(self.state), offline.Standing("alice-b"))
+        self.assertEqual(taken[0], "peer")
+
+    def test_answers_that_will_not_do(self) -> None:
+        """A wrong answer, or none, changes nothing."""
+        self.become()
+        self.at_terminal("lab1:x", "alice")
+        self.fails(2, "port")
+        self.at_terminal("", "Not A Handle")
+        self.fails(2, "such as")
+        self.at_terminal()
+        self.fails(1, "nothing was changed")
+        self.assertFalse(self.state.exists())
+
+    def test_a_peer_runs(self) -> None:
+        """Where a peer runs, that is said with its pid."""
+        with StateDirectory(self.state, "peer"):
+            self.fails(1, f"a peer runs already with pid {os.getpid()}")
+
+    def test_joined(self) -> None:
+        """A peer that has a name just starts, also in another directory."""
+        offline.set_handle(self.home / "other", "alice")
+        taken = self.become()
+        self.succeeds("--state", self.home / "other")
+        self.assertEqual(taken, ["peer", "--state", str(self.home / "other")])
+
+
+class JoinTests(CliCase):
+    def test_whole_link(self) -> None:
+        """With a whole link nothing is asked, and nobody."""
+        out = self.succeeds("join", LINK, "--name", "alice")
+        self.assertIn(f"joined the server {short_id(SERVER.id)} at lab1:8888 as alice", out)
+        self.assertEqual(offline.standing(self.state).servers[0].id, SERVER.id)
+
+    def test_name_is_kept(self) -> None:
+        """Joining another server keeps the name."""
+        self.succeeds("join", LINK, "--name", "alice")
+        self.assertIn("as alice", self.succeeds("join", LINK.replace("lab1", "[::1]")))
+
+    def test_bad_links(self) -> None:
+        """A link with a typing error is one line."""
+        for link in (LINK[:-1], "http://x/", "lab1:0", "p2pchat://", ""):
+            self.fails(2, "", "join", link)
+        self.assertFalse(self.state.exists())
+
+    def probe(self) -> None:
+        """Whoever is asked who answers hears of SERVER."""
+        from p2pchat.tap import once
+
+        self.patch(once, "run_once", lambda main: offline.FoundServer(SERVER.id, SERVER.key))
+
+    def test_address_without_a_terminal(self) -> None:
+        """With an address alone the id is shown, and the command that takes it is named."""
+        self.probe()
+        out = self.fails(2, f"p2pchat join '{LINK}'", "join", "lab1")
+        self.assertIn(format_id(SERVER.id), out)
+        self.assertFalse(self.state.exists())
+
+    def test_address_confirmed(self) -> None:
+        """A person who says yes has joined; anything unclear is asked again."""
+        self.probe()
+        asked = self.at_terminal("perhaps", "yes")
+        self.succeeds("join", "lab1", "--name", "alice")
+        self.assertEqual(len(asked), 2)
+        self.assertEqual(offline.standing(self.state).servers[0].key, SERVER.key)
+
+    def test_address_refused(self) -> None:
+        """A person who says no has not."""
+        self.probe()
+        self.at_terminal("no")
+        self.fails(1, "not joined", "join", "lab1")
+        self.assertFalse(self.state.exists())
+
+    def test_while_a_peer_runs(self) -> None:
+        """A running peer is named."""
+        with StateDirectory(self.state, "peer"):
+            self.fails(1, "in use by a p2pchat peer", "join", LINK, "--name", "alice")
+
+
+class ServerCommandTests(CliCase):
+    def test_link(self) -> None:
+        """The links, one a line, cleaned."""
+        self.serve(self.server_state, show_links={"type": "join-links", "id": BOB, "links": [LINK, "p2pchat://\x1bx"]})
+        first, second = self.succeeds("link").splitlines()
+        self.assertEqual(first, LINK)
+        self.assertNotIn("\x1b", second)
+
+    def test_link_of_none(self) -> None:
+        """Where no server ever ran there are none."""
+        self.fails(1, "no server has run", "link")
+
+    def test_roster(self) -> None:
+        """The table names what the issue asks for, with 16 characters of the id, and shows no escapes."""
+        self.serve(self.server_state, show_roster={"type": "roster-rows", "number": 1, "rows": [ROW]})
+        head, line = self.succeeds("roster").splitlines()
+        self.assertEqual(head.split(), ["HANDLE", "NAME", "ID", "IP", "ADDRESS", "PORT", "SINCE", "HEARD"])
+        for part in ("bob", BOB[:19], "10.0.0.9", "6666", "3 s ago"):
+            self.assertIn(part, line)
+        self.assertNotIn("\x1b", line)
+
+    def test_roster_json(self) -> None:
+        """For programs: an object a line, ASCII, nothing lost."""
+        self.serve(self.server_state, show_roster={"type": "roster-rows", "number": 1, "rows": [ROW, ROW]})
+        out = self.succeeds("roster", "--json")
+        self.assertEqual([json.loads(line) for line in out.splitlines()], [ROW, ROW])
+        self.assertTrue(out.isascii())
+
+    def watch(self, *words: str) -> str:
+        carol = {**ROW, "id": BOB[::-1], "handle": "carol", "address": "::5"}
+        rosters = ([ROW], [{**ROW, "heard": 9}, carol], [{**carol, "port": 7}])
+        answers: list[Any] = [{"type": "roster-rows", "number": 1, "rows": rows} for rows in rosters]
+        self.serve(self.server_state, show_roster=[*answers, {"error": "enough", "exit_code": 1}])
+        self.patch(running, "WATCH_INTERVAL", 0)
+        return self.fails(1, "enough", "roster", "--watch", *words)
+
+    def test_watch(self) -> None:
+        """In a pipe, who is there comes first, then a line for each change; being heard again is none."""
+        lines = self.watch().splitlines()
+        self.assertEqual(
+            [line.split()[:2] for line in lines],
+            [["came:", "bob"], ["came:", "carol"], ["went:", "bob"], ["changed:", "carol"]],
+        )
+        self.assertIn("[::5]:7", lines[3])
+
+    def test_watch_json(self) -> None:
+        """So it is in JSON."""
+        found = [json.loads(line) for line in self.watch("--json").splitlines()]
+        self.assertEqual([change["change"] for change in found], ["came", "came", "went", "changed"])
+        self.assertEqual(found[0]["row"], ROW)
+
+    def test_no_server(self) -> None:
+        """Where no server runs the exit code is 6."""
+        self.fails(6, "p2pchat server --state", "roster")
+        self.fails(6, "/elsewhere", "roster", "--state", "/elsewhere")
+
+
+class RunningTests(CliCase):
+    def test_status_of_both(self) -> None:
+        """Without --state it is told of whatever runs."""
+        self.serve(self.server_state, status=REPORT)
+        self.serve(self.state, status=PEER)
+        out = self.succeeds("status")
+        for part in ("pid 42", "up 2 h", "3 of 4096 peers online", "refused: full 2\n", "p2pchat peer bob", "pid 43"):
+            self.assertIn(part, out)
+
+    def test_status_of_one(self) -> None:
+        """One that does not run is passed over."""
+        self.serve(self.state, status=PEER)
+        self.assertIn("p2pchat peer bob", self.succeeds("status"))
+        self.assertEqual(json.loads(self.succeeds("status", "--json")), PEER)
+
+    def test_status_by_directory(self) -> None:
+        """--state may name either role's directory."""
+        self.serve(self.home / "x", status=REPORT)
+        self.assertIn("p2pchat server", self.succeeds("status", "--state", self.home / "x"))
+
+    def test_status_of_none(self) -> None:
+        """Where neither runs the exit code is 6, for one directory and for both."""
+        self.fails(6, "neither a server nor a peer", "status")
+        self.fails(6, "no peer runs", "status", "--state", self.home)
+        self.fails(6, "neither", "stop")
+
+    def test_stop(self) -> None:
+        """It is over when the daemon has let its directory go."""
+        daemon = self.serve(self.state, stop=ENDS)
+        self.assertIn(f"stopped the peer in {self.state}", self.succeeds("stop"))
+        self.assertEqual(daemon.commands, [{"type": "stop"}])
+
+    def test_stop_in_vain(self) -> None:
+        """A daemon that does not end is named, with exit code 3."""
+        self.patch(running, "STOP_TIMEOUT", 0.05)
+        self.serve(self.state, stop=ENDS)
+        with StateDirectory(self.state, "peer"):
+            self.fails(3, f"(pid {os.getpid()}) has not ended", "stop")
+
+    def test_refusal(self) -> None:
+        """What a daemon refuses is its line, cleaned, and its exit code."""
+        self.serve(self.state, status={"error": "no \x1b[31m", "exit_code": 4})
+        *_, err = self.run_cli("status")
+        self.assertNotIn("\x1b", err)
+        self.fails(4, "no ", "status")
+
+
+class ContactTests(CliCase):
+    def test_without_a_peer(self) -> None:
+        """Contacts are kept whether or not a peer runs: here, in the store."""
+        self.assertEqual(self.succeeds("contact", "add", BOB, "--name", "bob"), "bob is a contact\n")
+        head, line = self.succeeds("contact", "list").splitlines()
+        self.assertEqual(line.split(), ["bob", "known", "always", BOB])
+        self.assertEqual(json.loads(self.succeeds("contact", "list", "--json"))["name"], "bob")
+        self.assertEqual(self.succeeds("contact", "remove", "bob"), "bob is no contact any more\n")
+        self.fails(5, "no contact is called", "contact", "remove", "bob")
+        self.assertTrue(head.startswith("NAME"))
+
+    def test_with_a_peer(self) -> None:
+        """Or over the socket of the one that runs."""
+        person = {"id": BOB, "name": "bob"}
+        daemon = self.serve(
+            self.state,
+            add_contact={"type": "people", "people": [person]},
+            contacts={"type": "people", "people": [person]},
+            remove_contact={"error": "no contact", "exit_code": 5},
+        )
+        self.assertEqual(self.succeeds("contact", "add", BOB, "--name", "bob"), "bob is a contact\n")
+        self.assertIn(BOB, self.succeeds("contact", "list"))
+        self.fails(5, "no contact", "contact", "remove", "bob")
+        self.assertEqual(daemon.commands[0], {"type": "add-contact", "id": BOB, "name": "bob"})
+        self.assertFalse((self.state / "peer.db").exists())
+
+    def test_bad_id(self) -> None:
+        """An id with an error in it is no contact."""
+        self.fails(2, "typing error", "contact", "add", BOB[:-1] + ("0" if BOB[-1] != "0" else "1"))
+
+    def test_a_peer_that_starts(self) -> None:
+        """A peer that holds the directory and does not answer yet is not gone around."""
+        with StateDirectory(self.state, "peer"):
+            self.fails(1, "in use", "contact", "add", BOB)
+
+
+class IdentityTests(CliCase):
+    def setUp(self) -> None:
+        super().setUp()
+        offline.set_handle(self.state, "alice")
+        self.file = self.home / "alice.pem"
+        self.secret = self.home / "secret"
+        self.secret.write_text("a long passphrase\nnot this\n")
+
+    def test_by_file(self) -> None:
+        """A passphrase may be the first line of a file."""
+        out = self.succeeds("identity", "export", self.file, "--passphrase-file", self.secret)
+        self.assertIn("wrote the identity", out)
+        other = self.home / "other"
+        out = self.succeeds("identity", "import", self.file, "--passphrase-file", self.secret, "--state", other)
+        self.assertEqual((other / "identity.key").read_bytes(), (self.state / "identity.key").read_bytes())
+
+    def test_by_descriptor(self) -> None:
+        """Or come over a descriptor that is open."""
+        reading, writing = os.pipe()
+        os.write(writing, b"a long passphrase")
+        os.close(writing)
+        self.succeeds("identity", "export", self.file, "--passphrase-fd", reading)
+        self.fails(1, "cannot read the passphrase", "identity", "export", self.home / "x", "--passphrase-fd", 987)
+
+    def test_by_terminal(self) -> None:
+        """Or be typed, twice where it is made, and never shown."""
+        self.at_terminal()
+        typed = ["a long passphrase", "a lung passphrase"]
+        self.patch(getpass, "getpass", lambda prompt: typed.pop(0))
+        self.fails(1, "not the same", "identity", "export", self.file)
+        self.assertFalse(self.file.exists())
+        typed += ["a long passphrase"] * 3
+        self.succeeds("identity", "export", self.file)
+        self.succeeds("identity", "import", self.file, "--state", self.home / "other")
+
+    def test_nobody_to_ask(self) -> None:
+        """Without a terminal the option that helps is named."""
+        self.fails(2, "--passphrase-file", "identity", "export", self.file)
+
+    def test_bad_passphrase_files(self) -> None:
+        """An empty, endless or binary first line is no passphrase."""
+        for data in (b"", b"\nx", b"x" * 5000, b"\xff\xff\xff\xff\xff\xff\xff\xff\n"):
+            self.secret.write_bytes(data)
+            self.fails(1, "no passphrase", "identity", "export", self.file, "--passphrase-file", self.secret)
+        self.fails(2, "8 characters", "identity", "export", self.file, "--passphrase-file", self.write("short"))
+        self.assertFalse(self.file.exists())
+
+    def write(self, text: str) -> Path:
+        self.secret.write_text(text)
+        return self.secret
+
+    def test_nothing_is_overwritten(self) -> None:
+        """A file that is there stays, and that is said before a passphrase is asked for."""
+        self.file.write_text("precious")
+        self.fails(1, "exists already", "identity", "export", self.file)
+        self.assertEqual(self.file.read_text(), "precious")
+
+    def test_never_in_arguments(self) -> None:
+        """There is no option that takes the passphrase itself."""
+        self.fails(2, "unrecognized", "identity", "export", self.file, "--passphrase", "a long passphrase")
