@@ -513,7 +513,7 @@ class WatchTests(ServerTests):
         for client in clients:
             client.watch()
         self.server.wait(1)
-        with mock.patch.object(rendezvous, "READERS_PER_TURN", 2):
+        with mock.patch.object(rendezvous, "BYTES_PER_TURN", 2 * rendezvous.FRAME_COST):
             self.registered(ALICE)
             self.server.wait(1)
         self.assertTrue(all(ALICE.id in client.seen for client in clients))

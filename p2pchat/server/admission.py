@@ -5,6 +5,7 @@ Whether an address is admitted is judged after the hellos, so that whoever is no
 show.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from ..core.addresses import is_private, parse
@@ -14,16 +15,14 @@ SHARED = IPv4Network("100.64.0.0/10")
 """Carrier-grade and overlay networks (RFC 6598): never seen from the Internet, and where many labs live."""
 
 
-def admits(host: str, own: str, *, everybody: bool) -> bool:
-    """
-    Whether a peer that comes from the IP address `host` to our address `own` is admitted.
-
-    Without `everybody` (--open) those of private networks are, and whoever is on our own machine.
-    """
+@lru_cache(4096)
+def is_admitted(host: str) -> bool:
+    """Whether a peer that comes from the IP address `host` is admitted without --open: from private networks."""
     address = parse(host)
-    return everybody or host == own or is_private(host) or (address is not None and address in SHARED)
+    return is_private(host) or (address is not None and address in SHARED)
 
 
+@lru_cache(4096)
 def to_list(observed: Address) -> Address | None:
     """
     The observation of a peer as others are told it: None where it would mean something else to them.

@@ -78,12 +78,22 @@ class Registration:
                 self._rendezvous.leave(self)
 
     def read_on(self) -> None:
-        """Send what the watcher has, as long as the link takes it; the rest waits where it is (F28)."""
-        while self._watcher is not None and self.connection.alive and not self.connection.congested:
-            frame = self._watcher.next_frame()
-            if frame is None:
-                return
-            self.connection.send_encoded(frame.kind, frame.data)
+        """The watcher has something: this link gets its turn."""
+        self._rendezvous.feed(self)
+
+    def read_frame(self) -> int:
+        """
+        Send the next frame of the watcher, if there is one and the link takes it, and give its size.
+
+        What a slow link does not take waits where it is, and not in a queue (F28).
+        """
+        if self._watcher is None or not self.connection.alive or self.connection.congested:
+            return 0
+        frame = self._watcher.next_frame()
+        if frame is None:
+            return 0
+        self.connection.send_encoded(frame.kind, frame.data)
+        return len(frame.data)
 
     def end(self) -> None:
         """The link is over."""

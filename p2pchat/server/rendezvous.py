@@ -4,7 +4,7 @@ The rendezvous: every link of peers to this server, who of them is online, and t
 It keeps the links (net.connection.LinkKeeper). It never holds a message of anybody.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,7 +16,6 @@ from ..core.identity import Domain, Identity, id_of
 from ..core.messages import VERSION, Message, ServerHello, Signed
 from ..core.roster import Roster
 from ..core.session import Session, Side
-from ..core.watchers import Watcher
 from ..net.connection import Connection, Ending, Sweep
 from ..net.incidents import IncidentLog
 from ..net.listener import ListenerFactory
@@ -25,8 +24,11 @@ from . import admission
 from .handles import HandleBook
 from .registration import Registration
 
-READERS_PER_TURN = 256
-"""Links that a push is written to in one turn of the reactor: some 10 ms, so that nothing else waits long."""
+BYTES_PER_TURN = 512 * 1024
+"""What is written to watchers in one turn of the reactor: some 10 ms, and no more memory than that at a time."""
+
+FRAME_COST = 1024
+"""What a small frame counts for: writing it costs as much time as so many bytes."""
 
 
 class Rendezvous:
@@ -62,9 +64,9 @@ class Rendezvous:
         self._links: dict[Connection, Registration] = {}
         self._online: dict[bytes, Registration] = {}
         self._claiming: set[bytes] = set()
-        """Peers whose new handle is being written: their places are taken already."""
+        """Peers not online whose new handle is being written: their places are taken already."""
         self._push: IDelayedCall | None = None
-        self._readers: deque[Watcher] = deque()
+        self._readers: OrderedDict[Registration, None] = OrderedDict()
         self._feeding: IDelayedCall | None = None
         self._closing = False
         self._closed: Deferred[None] | None = None
@@ -96,7 +98,7 @@ class Rendezvous:
 
     def writable(self, connection: Connection) -> None:
         """A slow reader took something."""
-        self._links[connection].read_on()
+        self.feed(self._links[connection])
 
     def lost(self, connection: Connection, ending: Ending) -> None:
         """A link is over; its peer is online no longer, unless it came back over another."""
@@ -114,8 +116,7 @@ class Rendezvous:
         """Why somebody who said hello is refused, before anything is stored: NOT_ADMITTED, FULL, SELF, or None."""
         if registration.peer == self.identity.id:
             return EndCode.SELF
-        own = registration.connection.own_address.host
-        if not admission.admits(registration.observed.host, own, everybody=self._everybody):
+        if not (self._everybody or admission.is_admitted(registration.observed.host) or _on_our_host(registration)):
             return EndCode.NOT_ADMITTED
         return EndCode.FULL if self._is_full(registration.peer) else None
 
@@ -134,7 +135,7 @@ class Rendezvous:
     def claim(self, registration: Registration, handle: str) -> Deferred[bool] | None:
         """Reserve a place and a handle; None if the handle needs no writing, otherwise `claimed` must follow."""
         stored = self._handles.claim(handle, registration.peer)
-        if stored is not None:
+        if stored is not None and registration.peer not in self._online:
             self._claiming.add(registration.peer)
         return stored
 
@@ -153,6 +154,7 @@ class Rendezvous:
         if older is not registration:
             registration.since = self._wall()
         self._online[peer] = registration
+        self._claiming.discard(peer)
         if older is not None and older is not registration:
             same = older.nonce == registration.nonce
             older.connection.close(EndCode.DUPLICATE if same else EndCode.DISPLACED)
@@ -176,7 +178,7 @@ class Rendezvous:
     def _is_full(self, peer: bytes) -> bool:
         if peer in self._online or peer in self._claiming:
             return False
-        return len(self._online) + len(self._claiming - self._online.keys()) >= self.roster.capacity
+        return len(self._online) + len(self._claiming) >= self.roster.capacity
 
     # --- pushes
 
@@ -193,17 +195,26 @@ class Rendezvous:
 
     def _do_push(self) -> None:
         self._push = None
-        self._readers.extend(self.roster.push(self._clock.seconds()))
+        for watcher in self.roster.push(self._clock.seconds()):
+            watcher.reader.read_on()
         self._plan_push()
-        if self._feeding is None:
-            self._feed()
+
+    def feed(self, reader: Registration) -> None:
+        """A link may have something to read: it gets its turn."""
+        self._readers[reader] = None
+        if self._feeding is None and not self._closing:
+            self._feeding = self._clock.callLater(0, self._feed)
 
     def _feed(self) -> None:
-        self._feeding = None
-        for _ in range(min(READERS_PER_TURN, len(self._readers))):
-            self._readers.popleft().reader.read_on()
-        if self._readers:
-            self._feeding = self._clock.callLater(0, self._feed)
+        """A frame for each in turn, so that one who reads a long snapshot holds nobody up."""
+        room = BYTES_PER_TURN
+        while self._readers and room > 0:
+            reader, _ = self._readers.popitem(last=False)
+            sent = reader.read_frame()
+            if sent:
+                room -= max(sent, FRAME_COST)
+                self._readers[reader] = None
+        self._feeding = self._clock.callLater(0, self._feed) if self._readers else None
 
     # --- the end
 
@@ -221,6 +232,11 @@ class Rendezvous:
         for connection in list(self._links):
             connection.close(EndCode.LEAVING)
         return closed
+
+
+def _on_our_host(registration: Registration) -> bool:
+    """Whether a peer comes from the very address that it came to."""
+    return registration.observed.host == registration.connection.own_address.host
 
 
 class RendezvousFactory(ListenerFactory):
