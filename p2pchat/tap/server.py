@@ -20,7 +20,7 @@ class Options(DaemonOptions):
 
     optParameters = [
         ["port", None, str(SERVER_PORT), "Where peers connect; 0 takes any free port."],
-        ["interface", None, "", "The IP address to listen on. [default: all, IPv4 and IPv6]"],
+        ["interface", None, None, "The IP address to listen on. [default: all, IPv4 and IPv6]"],
         ["certificate", None, None, "PEM of a certificate by an authority, with its chain; else the own key is shown."],
         ["key", None, None, "PEM of the private key of --certificate."],
         ["capacity", None, str(CAPACITY), "Most peers online at a time."],
@@ -44,7 +44,7 @@ class Options(DaemonOptions):
         self.settings = ServerSettings(
             state=state,
             port=parse_port(self["port"], "--port"),
-            interface=self["interface"],
+            interface=self["interface"] or "",
             hosts=tuple(self._hosts),
             certificate=self._file("certificate"),
             key=self._file("key"),
