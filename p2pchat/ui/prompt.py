@@ -88,6 +88,7 @@ class Prompt(Service):
         """The prompt, and the id of the chat that it names; both at once, since two threads look at it."""
         self._shown_chat: str | None = None
         self._names: tuple[Sequence[str], Sequence[str]] = ((), ())
+        self._kept = ""
         self._kicked = False
         self._closing = False
         self._ended = Deferred[None]()
@@ -146,7 +147,8 @@ class Prompt(Service):
 
     def keep(self, text: str) -> None:
         """Put a refused line back into the input, if nothing new was begun."""
-        self._in_terminal(lambda: self._put_back(text))
+        self._kept = text
+        self._in_terminal(self._put_back)
 
     def _in_terminal(self, function: Callable[[], None]) -> None:
         """Call something in the terminal's thread; not at all while there is no prompt to call it in."""
@@ -179,7 +181,10 @@ class Prompt(Service):
         """One line; false if the person leaves."""
         assert self._session is not None
         try:
-            line = self._session.prompt(self._prompt, handle_sigint=False, pre_run=self._begin)
+            kept, self._kept = self._kept, ""
+            line = self._session.prompt(
+                self._prompt, default=kept, handle_sigint=False, set_exception_handler=False, pre_run=self._begin
+            )
         except EOFError:
             return False
         except KeyboardInterrupt:
@@ -200,6 +205,10 @@ class Prompt(Service):
             self.console.typed_at_prompt(line, chat).addBoth(lambda _: dealt_with.set())
 
     def _begin(self) -> None:
+        loop = self._session.app.loop if self._session is not None else None
+        if loop is not None:
+            # prompt_toolkit's own handler would show the traceback and wait for Enter.
+            loop.set_exception_handler(self._failed_in_loop)
         self._kick()
         if self._closing:
             self._in_terminal(self._exit)
@@ -208,13 +217,19 @@ class Prompt(Service):
         if self._session is not None and self._session.app.is_running:
             self._session.app.exit(exception=EOFError)
 
+    def _failed_in_loop(self, loop: object, context: dict[str, Any]) -> None:
+        """A key, a redraw or the printing failed: leave the prompt with that, so that `_main` sees it."""
+        if self._session is not None and self._session.app.is_running:
+            self._session.app.exit(exception=context.get("exception") or RuntimeError(str(context.get("message"))))
+
     def _redraw(self) -> None:
         if self._session is not None:
             self._session.app.invalidate()
 
-    def _put_back(self, text: str) -> None:
+    def _put_back(self) -> None:
         if self._session is not None and not self._session.default_buffer.text:
-            self._session.default_buffer.insert_text(text)
+            self._session.default_buffer.insert_text(self._kept)
+            self._kept = ""
 
     def _kick(self) -> None:
         app = self._session.app if self._session is not None else None
@@ -225,12 +240,10 @@ class Prompt(Service):
     async def _print(self) -> None:
         from prompt_toolkit.application import in_terminal
 
-        try:
-            async with in_terminal():
-                self._write(self._take(AT_ONCE))
-        finally:
-            self._kicked = False
-            self._kick()
+        async with in_terminal():
+            self._write(self._take(AT_ONCE))
+        self._kicked = False
+        self._kick()
 
     def _take(self, most: int) -> list[tuple[Line, api.Event | None]]:
         with self._lock:
