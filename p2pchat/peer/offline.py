@@ -72,7 +72,7 @@ def join(state: Path, link: JoinLink, handle: str, found: FoundServer) -> Standi
     alone does not. Nor does an address alone lead away from a certificate. Both raise UserError.
     """
     now = _wall()
-    _, after = _prepared(state, lambda tables: _join(tables, link, handle, found, now))
+    _, after = _prepared(state, lambda tables: put_server(tables, link, handle, found, now))
     return after
 
 
@@ -82,7 +82,12 @@ def set_handle(state: Path, handle: str) -> Standing:
     return after
 
 
-def _join(tables: PeerTables, link: JoinLink, handle: str, found: FoundServer, now: int) -> None:
+def put_server(tables: PeerTables, link: JoinLink, handle: str, found: FoundServer, now: int) -> None:
+    """
+    Remember a server as `join` does, at the wall-clock time `now`.
+
+    Raises UserError.
+    """
     if link.server is not None and link.server != found.id:
         raise UserError(
             f"{link.host} is the server {short_id(found.id)}, not the one of the link, {short_id(link.server)}: "
