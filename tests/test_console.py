@@ -248,9 +248,21 @@ class ConsoleTests(SynchronousTestCase):
         self.assertIn(api.Connect(who="carol", contact_only=True), self.asked())
         self.assertEqual(self.console.conversation.current_id, CAROL.id)
         self.api.refuse[api.Connect] = NoSuchContact("no contact is called dora")
-        self.console.begin("dora", trust_first=True)
+        self.console.begin("dora")
         self.assertEqual(self.screen.rows[-1], "-- no contact is called dora")
-        self.assertIn(api.Connect(who="dora"), self.asked())
+
+    def test_to_whoever_comes(self):
+        """A handle that --trust-first names is waited for: the roster comes after the start."""
+        self.api.refuse[api.Connect] = NoSuchContact("nobody is called carol here")
+        self.console.begin("carol", trust_first=True)
+        self.assertEqual(self.screen.rows[-1], "-- waiting for carol to come online")
+        self.asked()
+        self.api.tell(api.PresenceChanged(person=BOB))
+        self.assertEqual(self.asked(), [])
+        self.api.refuse.pop(api.Connect)
+        self.api.tell(api.PresenceChanged(person=CAROL))
+        self.assertIn(api.Connect(who="carol"), self.asked())
+        self.assertEqual(self.console.conversation.current_id, CAROL.id)
 
     def test_bug(self):
         """A bug behind a command is logged and said, and the next line works."""
