@@ -47,6 +47,8 @@ class Exchange:
         self.own = {outgoing.name: outgoing for outgoing in own}
         self.theirs = {incoming.name: incoming for incoming in theirs}
         self._listed_there: list[Holding] = []
+        # Of our streams, what the far side last said on this link that it holds: (seq, head).
+        self._held_there: dict[bytes, tuple[int, bytes]] = {}
         self._listings: dict[bytes, Holding] = {}
         self._complete = False
         self._resumed = False
@@ -181,13 +183,11 @@ class Exchange:
             case Entry():
                 return [self._receive_entry(message)], True
             case Window():
+                self._check_linked()
                 moved = self.credit.raise_to(message)
                 return ([MoreRoom()] if moved else []), moved
             case Seen(stream=stream, seq=seq):
-                outgoing = self._own(stream)
-                if outgoing is None or seq > outgoing.confirmed_seq:
-                    raise RemoteProtocolError(EndCode.VIOLATION, "seen of what was not delivered")
-                return self._receive_seen(outgoing, seq)
+                return self._receive_seen(stream, seq)
             case Refused(stream=stream, seq=seq, code=code):
                 return self._receive_refused(stream, seq, code)
             case History(stream=stream, first=first, last=last):
@@ -217,6 +217,7 @@ class Exchange:
         if len(self._listed_there) >= MAX_LINK_UP:
             raise RemoteProtocolError(EndCode.VIOLATION, "too many streams")
         self._listed_there.append(holding)
+        self._held_there[holding.stream] = holding.seq, holding.head
         return []
 
     def _take_listing(self, holding: Holding) -> list[Effect]:
@@ -225,27 +226,34 @@ class Exchange:
             raise RemoteProtocolError(EndCode.VIOLATION, "too many streams")
         self._listings[holding.stream] = holding
         incoming = self.theirs.get(holding.stream)
-        if incoming is None or holding.processed is None:
+        if incoming is None or holding.processed is None or holding.processed <= incoming.processed:
             return []
+        incoming.processed = holding.processed
         return [Processed(incoming, holding.processed)]
 
     def _acknowledge(self, holding: Holding) -> list[Effect]:
         outgoing = self._own(holding.stream)
         if outgoing is None:
             raise RemoteProtocolError(EndCode.VIOLATION, "acknowledges a stream that was not sent")
-        if holding.seq == outgoing.confirmed_seq:
+        held, head = self._held(outgoing)
+        if (holding.seq, holding.head) == (held, head):
             return []
         numbers: list[int] = []
-        head = b""
-        seq = outgoing.confirmed_seq
+        seq = held
         while outgoing.flight and outgoing.flight[0][0] <= holding.seq:
             seq, head, number = outgoing.flight.popleft()
             if number:
                 numbers.append(number)
-        if seq != holding.seq or head != holding.head:
+        if seq == held or (seq, head) != (holding.seq, holding.head):
             raise RemoteProtocolError(EndCode.VIOLATION, "acknowledges what was not sent on this link")
+        self._held_there[holding.stream] = seq, head
         outgoing.confirmed_seq = seq
         return [Confirmed(outgoing, seq, head, tuple(numbers))]
+
+    def _held(self, outgoing: Outgoing) -> tuple[int, bytes]:
+        """(seq, head) of what the far side said that it holds; what is not listed begins where we said."""
+        listed = outgoing.listed
+        return self._held_there.get(outgoing.name, (listed.first - 1, listed.base))
 
     def _receive_entry(self, message: Entry) -> Received:
         self._check_name(message.stream, self._them)
@@ -272,8 +280,13 @@ class Exchange:
         self.theirs[name] = incoming
         return incoming
 
-    def _receive_seen(self, outgoing: Outgoing, seq: int) -> tuple[list[Effect], bool]:
-        if seq <= outgoing.seen:
+    def _receive_seen(self, stream: bytes, seq: int) -> tuple[list[Effect], bool]:
+        # By what its sender holds, and not by what we know to be confirmed: at link-up that comes later, and after a
+        # backup of ours was restored never.
+        outgoing = self._own(stream)
+        if seq > self._held_there.get(stream, (0, b""))[0]:
+            raise RemoteProtocolError(EndCode.VIOLATION, "seen of what is not held")
+        if outgoing is None or seq > outgoing.last_seq or seq <= outgoing.seen:
             return [], False
         outgoing.seen = seq
         return [SeenThere(outgoing, seq)], True
@@ -283,8 +296,11 @@ class Exchange:
         if outgoing is None:
             # Of a stream that was replaced meanwhile: nothing hangs on it any more.
             return [], False
-        if seq >= outgoing.next_seq:
+        if seq > max(outgoing.next_seq - 1, self._held(outgoing)[0]):
             raise RemoteProtocolError(EndCode.VIOLATION, "refuses what was not sent")
+        if seq > outgoing.last_seq:
+            # We were rolled back, and know nothing of it.
+            return [], False
         moved = seq > outgoing.refused
         outgoing.refused = max(outgoing.refused, seq)
         return [RefusedThere(outgoing, seq, code)], moved
@@ -299,7 +315,7 @@ class Exchange:
             raise RemoteProtocolError(EndCode.VIOLATION, "history of an unknown stream")
         if len(self._questions) >= MAX_QUESTIONS:
             raise RemoteProtocolError(EndCode.RATE, "too many questions for history")
-        self._questions.append(Question(outgoing, first, min(last, outgoing.last_seq), first))
+        self._questions.append(Question(outgoing, first, last, first))
         return [MoreRoom()]
 
     # --- rules

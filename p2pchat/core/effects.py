@@ -49,6 +49,8 @@ class Incoming:
     head: bytes
     seen: int = 0
     """Up to where we said `seen`."""
+    processed: int = 0
+    """Up to where its author said on this link that our refusals are committed there."""
 
     def holding(self, seq: int, head: bytes) -> Holding:
         """What we hold, once (seq, head) is committed."""
