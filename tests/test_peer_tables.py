@@ -380,6 +380,14 @@ class ConversationsTest(TablesTestCase):
 class EntriesTest(TablesTestCase):
     """tables.entries"""
 
+    def test_numbered(self) -> None:
+        """Messages of a range are counted, and what has no number is none."""
+        stream = self.stream().stream
+        self.tables.entries.append_many(stream, [new(1, number=0), new(2, number=7), new(3, number=8), new(4, number=9)])
+        self.assertEqual(self.tables.entries.numbered(stream, 1, 3), (2, 7, 8))
+        self.assertEqual(self.tables.entries.numbered(stream, 4, 99), (1, 9, 9))
+        self.assertEqual(self.tables.entries.numbered(stream, 5, 99), (0, 0, 0))
+
     def test_append(self) -> None:
         """An entry is found as it was stored, by every way to it, and the stream ends with it."""
         stream = self.stream(BOB)
@@ -569,3 +577,12 @@ class VectorsTest(TablesTestCase):
         self.assertEqual(len(self.tables.refusals.of_stream(number)), 3)
         self.assertEqual(len(self.tables.refusals.of_conversation(stream.conversation)), 3)
         self.assertEqual(len(self.tables.refusals.of_conversation(stream.conversation, untold_only=True)), 2)
+
+    def test_counted_refusals(self) -> None:
+        """The newest refusal of a reader, and how many of its own lie beyond a place, are found without reading all."""
+        stream = self.stream().stream
+        for reader, seq in ((BOB, 3), (BOB, 5), (CAROL, 9)):
+            self.tables.refusals.put(stream, reader, seq, "conflict")
+        self.assertEqual(self.tables.refusals.newest(stream, BOB), 5)
+        self.assertIsNone(self.tables.refusals.newest(stream, ME))
+        self.assertEqual([self.tables.refusals.count_after(stream, BOB, seq) for seq in (0, 3, 5)], [2, 1, 0])

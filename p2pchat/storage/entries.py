@@ -116,6 +116,15 @@ class Entries:
             found.append(entry)
         return found
 
+    def numbered(self, stream: int, first: int, last: int) -> tuple[int, int, int]:
+        """Messages (entries with a number) at seqs `first` to `last`: how many, lowest and highest number; 0 if none."""
+        found = row(
+            self._connection,
+            "SELECT count(*), min(number), max(number) FROM entry WHERE stream = ? AND seq BETWEEN ? AND ? AND number",
+            (stream, first, last),
+        )
+        return (0, 0, 0) if found is None or not found[0] else (int(found[0]), int(found[1]), int(found[2]))
+
     def get(self, entry: int) -> StoredEntry | None:
         """By arrival number."""
         return self._first("WHERE entry = ?", entry)

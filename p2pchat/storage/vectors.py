@@ -134,6 +134,25 @@ class Refusals:
         found = self._all("WHERE refusal.stream = ? AND party.peer = ? AND refusal.seq = ?", stream, reader, seq)
         return found[0] if found else None
 
+    def newest(self, stream: int, reader: bytes) -> int | None:
+        """The highest seq that a reader refused in a stream."""
+        found = row(
+            self._connection,
+            "SELECT max(seq) FROM refusal WHERE stream = ? AND reader = (SELECT party FROM party WHERE peer = ?)",
+            (stream, reader),
+        )
+        return None if found is None or found[0] is None else int(found[0])
+
+    def count_after(self, stream: int, reader: bytes, seq: int) -> int:
+        """How many entries beyond `seq` a reader refused."""
+        found = row(
+            self._connection,
+            "SELECT count(*) FROM refusal WHERE stream = ? AND reader = (SELECT party FROM party WHERE peer = ?) "
+            "AND seq > ?",
+            (stream, reader, seq),
+        )
+        return 0 if found is None else int(found[0])
+
     def set_told(self, stream: int, reader: bytes, seq: int) -> int:
         """The author has processed the reader's refusals up to `seq`; how many that were."""
         return changed(
