@@ -572,6 +572,27 @@ class TimeTests(SessionTestCase):
                 else:
                     self.fail("never ends")
 
+    def test_a_shell_that_follows_next_timer_is_never_late(self) -> None:
+        """Whoever wakes up at next_timer() alone, and sends in between, gives up exactly when it is time."""
+        for side, state, end in (
+            (Side.LEADER, "selected", 145.0),
+            (Side.SERVER, "registered", 130.0),
+            (Side.CLIENT, "registered", 130.0),
+            (Side.CLIENT, "registering", 130.0),
+        ):
+            session = session_in(side, state, 100.0)
+            pongs = iter(float(second) + 0.5 for second in range(100, 200))
+            now, pong = 100.0, next(pongs)
+            with self.assertRaises(RemoteProtocolError):
+                while now < 200.0:
+                    now = min(session.next_timer(), pong)
+                    if now == pong:
+                        session.send(Pong(number=1), now)
+                        pong = next(pongs)
+                    else:
+                        session.handle_timer(now)
+            self.assertEqual(now, end, (side, state))
+
     def test_closed_has_no_time(self) -> None:
         """A link that is over asks for no timer."""
         for side in Side:
