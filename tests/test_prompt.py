@@ -38,7 +38,8 @@ class PromptTests(SynchronousTestCase):
         words = [sys.executable, "-c", run, "-n", "p2pchat-prompt", "--state", str(self.directory / "state")]
         script = self.directory / "script"
         script.write_text(
-            f"export LC_ALL=C.UTF-8 PYTHONPATH={shlex.quote(f'{self.directory}:{ROOT}')}\ncd {shlex.quote(str(self.directory))}\n"
+            f"export LC_ALL=C.UTF-8 PYTHONPATH={shlex.quote(f'{self.directory}:{ROOT}')}\n"
+            f"cd {shlex.quote(str(self.directory))}\n"
             f"{shlex.join(words)}; echo code $?\n"
             "stty -a | tr ';' '\\n' | grep -ow -e '-*icanon' -e '-*echo'; exec cat\n"
         )

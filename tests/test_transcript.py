@@ -32,7 +32,7 @@ def parse(text):
             messages[-1][3] += f"\n{line[4:]}"
             continue
         rest = line[20:]
-        if found := re.fullmatch(r"-- chat with (\S+) \(\S+\)", rest):
+        if found := re.fullmatch(r"-- chat: (\S+) \(\S+\)", rest):
             chat = found[1]
         elif found := re.fullmatch(r"(\S+)#(\d+): (.*)", rest):
             messages.append([chat, found[1], int(found[2]), found[3]])
@@ -68,7 +68,7 @@ class TranscriptTests(SynchronousTestCase):
         self.assertEqual(
             self.texts(),
             [
-                f"-- chat with bob ({short_id(BOB.id)})",
+                f"-- chat: bob ({short_id(BOB.id)})",
                 "alice#13: hello",
                 "",
                 "-- bob: delivered #13",
@@ -106,7 +106,7 @@ class TranscriptTests(SynchronousTestCase):
             api.Back(person=BOB),
         )
         self.assertEqual(
-            [text for text in self.texts() if "chat with" not in text][1:],
+            [text for text in self.texts() if "-- chat:" not in text][1:],
             ["-- server lost; 1 chat goes on", "-- bob is back"],
         )
 

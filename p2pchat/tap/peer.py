@@ -25,7 +25,7 @@ class Options(DaemonOptions):
         "3 not delivered, 4 refused, 5 no such contact."
     )
 
-    synopsis = "Usage: twistd [-n] p2pchat-peer [options]"
+    synopsis = "[options]"
 
     optParameters = [
         ["name", None, None, "The name to register under, a-z 0-9 . _ -; remembered."],

@@ -69,8 +69,21 @@ class FrontEnd(Service):
             self._subscription = self.held.subscribe(self._transcript.take)
 
     def begin(self) -> None:
-        """The peer is up: commands are answered from now on."""
-        raise NotImplementedError
+        """The peer is up: commands are answered from now on. Learn who we are, and whose names are taken."""
+        for command in (api.Contacts(), api.WhoAmI()):
+            self.held.execute(command).addCallbacks(self._introduce, self._not_introduced)
+
+    def introduced(self, own_id: str) -> None:
+        """One's own id is known."""
+        if self._transcript is not None:
+            self._transcript.own_id(own_id)
+
+    def _introduce(self, reply: api.Reply) -> None:
+        if isinstance(reply, api.Myself):
+            self.introduced(reply.id)
+
+    def _not_introduced(self, failure: Failure) -> None:
+        self._log.info("the peer does not say who it is: {error!r}", error=failure.value)
 
     def stopService(self) -> "Deferred[None] | None":
         """Close the transcript."""
@@ -98,6 +111,7 @@ class AtTerminal(FrontEnd):
 
     def begin(self) -> None:
         """Greet, and connect if that was asked for."""
+        super().begin()
         self._prompt.show(note("/help lists the commands, /quit leaves"))
         self._console.begin(self.settings.to, self.settings.trust_first)
 
@@ -152,7 +166,13 @@ class Sending(_Piped):
 
     def begin(self) -> None:
         """Read and send."""
+        super().begin()
         self._lines.begin()
+
+    def introduced(self, own_id: str) -> None:
+        """One's own id is known."""
+        super().introduced(own_id)
+        self._narrator.own_id = own_id
 
     def stopService(self) -> "Deferred[None] | None":
         """Send no more."""
@@ -182,6 +202,7 @@ class Unattended(_Piped):
 
     def begin(self) -> None:
         """Take commands."""
+        super().begin()
         self._console.begin()
         self._reading = Deferred.fromCoroutine(self._read())
         self._reading.addErrback(self._read_failed)

@@ -1,7 +1,7 @@
 """
 The transcript: what both sides said, with numbers and receipts, appended to a file as it happens.
 
-    2026-11-22 11:00:00 -- chat with bob (x1mm-7k2m-9q0c-44fz)
+    2026-11-22 11:00:00 -- chat: bob (x1mm-7k2m-9q0c-44fz)
     2026-11-22 11:00:01 alice#13: hello
       | a second line of that message
     2026-11-22 11:00:02 -- bob: delivered #13
@@ -9,8 +9,8 @@ The transcript: what both sides said, with numbers and receipts, appended to a f
     2026-11-22 11:00:04 -- bob: seen #13-#14
 
 A record begins with the local time at which it was written here; a line that begins with `  | ` goes on with the
-message before it, so that no text can imitate a record. `-- ` begins what is no message. `-- chat with` stands at
-the start and wherever the chat is another one than before: what follows, up to the next of these, belongs to it.
+message before it, so that no text can imitate a record. `-- ` begins what is no message. `-- chat:` stands at the
+start and wherever the chat is another one than before: what follows, up to the next of these, belongs to it.
 Text is cleaned; a message that was cut or split stands there as it was sent. The file is 0600.
 """
 
@@ -56,6 +56,10 @@ class Transcript:
         if descriptor is not None:
             os.close(descriptor)
 
+    def own_id(self, identifier: str) -> None:
+        """One's own id is known."""
+        self._narrator.own_id = identifier
+
     def take(self, event: api.Event) -> None:
         """Write what is to be written of an event; if that fails, say so once and write no more."""
         if self._descriptor is None:
@@ -100,7 +104,7 @@ class Transcript:
     def _turn_to(self, person: api.Person) -> None:
         if person.id != self._chat:
             self._chat = person.id
-            self._record(f"-- chat with {name_of(person)} ({short_id(person.id)})")
+            self._record(f"-- chat: {name_of(person)} ({short_id(person.id)})")
 
     def _record(self, text: str) -> None:
         at = datetime.fromtimestamp(self._wall()).astimezone()
