@@ -10,6 +10,9 @@ from enum import Enum
 ONCE_LASTS = 24 * 3600.0
 """Seconds that `once` consent stands at most, over lost links too; Close ends it before."""
 
+TIMED_AT_MOST = 365 * 24 * 3600.0
+"""Seconds that timed consent stands at most: whoever means longer means `always`."""
+
 REQUEST_LASTS = 120.0
 """Seconds after which a request to chat that nobody answered is void."""
 

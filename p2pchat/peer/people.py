@@ -15,7 +15,7 @@ from ..core.errors import NoSuchContact, UserError
 from ..core.identity import compact_id, format_id, looks_like_id, parse_id
 from ..core.roster_view import RosterView, ViewRow
 from ..core.text import name_skeleton
-from ..core.trust import ONCE_LASTS, Facts, Scope
+from ..core.trust import ONCE_LASTS, TIMED_AT_MOST, Facts, Scope
 from ..storage.contacts import Contact, StandingConsent
 from ..storage.conversations import Conversation
 from ..storage.peer_tables import PeerTables
@@ -46,6 +46,10 @@ class People:
         self._now_of = now_of
         self._contacts: dict[bytes, Contact] = {}
         self._consents: dict[bytes, tuple[Scope, float]] = {}
+        self._looks: frozenset[str] = frozenset()
+        """What the petnames look like."""
+        self._handles: dict[str, set[bytes]] | None = None
+        """Who has which handle, over all rosters; None where it must be counted again."""
         self.rosters: dict[bytes, RosterView] = {}
         """By server id; what a server that is lost said last stays, as last known."""
         self.online_servers: set[bytes] = set()
@@ -60,13 +64,12 @@ class People:
             return tables.contacts.all(), tables.consents.all()
 
         contacts, consents = await self._environment.database.write(read)
-        self._contacts = {contact.peer: contact for contact in contacts}
+        self._take(contacts)
         rows = {contact.contact: contact for contact in contacts}
         for row, scope, until in consents:
             # A clock that was wrong when it was written must not make consent last longer.
-            left = min(max(0.0, (until - wall) / 1000), 10 * 365 * 86400.0)
-            if scope == Scope.ONCE.value:
-                left = min(left, ONCE_LASTS)
+            longest = ONCE_LASTS if scope == Scope.ONCE.value else TIMED_AT_MOST
+            left = min(max(0.0, (until - wall) / 1000), longest)
             self._consents[rows[row].peer] = Scope(scope), now + left
 
     # --- who
@@ -127,48 +130,69 @@ class People:
             unsent=now.unsent,
         )
 
+    def rosters_changed(self) -> None:
+        """Somebody came to a roster, left, or changed: who has which handle is counted again when it is asked for."""
+        self._handles = None
+
+    def _take(self, contacts: Iterable[Contact]) -> None:
+        self._contacts = {contact.peer: contact for contact in contacts}
+        self._looks = frozenset(name_skeleton(contact.petname) for contact in self._contacts.values())
+
+    def _holders(self, handle: str) -> set[bytes]:
+        if self._handles is None:
+            self._handles = {}
+            for roster in self.rosters.values():
+                for row in roster.rows():
+                    self._handles.setdefault(row.body.handle, set()).add(row.id)
+        return self._handles.get(handle, set())
+
     def _name(self, identifier: bytes, handle: str) -> str:
         """The petname; for a stranger the handle, with letters of the id where it would be taken for somebody else."""
         contact = self._contacts.get(identifier)
         if contact is not None:
             return contact.petname
-        if not handle:
-            return compact_id(identifier)[:16]
-        skeleton = name_skeleton(handle)
-        taken = any(name_skeleton(each.petname) == skeleton for each in self._contacts.values()) or any(
-            row.id != identifier and row.body.handle == handle
-            for roster in self.rosters.values()
-            for row in roster.rows()
-        )
-        return f"{handle}-{compact_id(identifier)[:8]}" if taken else handle
+        letters = compact_id(identifier)
+        names = [handle] if handle and self._holders(handle) <= {identifier} else []
+        # A petname may look even like a handle with letters behind it, so there is more than one way out.
+        names += [f"{handle}-{letters[:count]}" if handle else letters[: 2 * count] for count in (8, 16, 26)]
+        return next((name for name in names if name_skeleton(name) not in self._looks), format_id(identifier))
+
+    def named(self, petname: str) -> bytes | None:
+        """Who has this petname: it is asked before anything else that a word may mean."""
+        wanted = petname.strip().casefold()
+        return next((each.peer for each in self._contacts.values() if each.petname.casefold() == wanted), None)
 
     def resolve(self, who: str, *, contact_only: bool = False) -> bytes:
         """
-        Whom a person means: a petname, a whole id, or (not `contact_only`) a name on a roster.
+        Whom a person means: a petname, a whole id, or (not `contact_only`) a name on a roster, as it is shown.
 
         Raises NoSuchContact.
         """
-        wanted = who.strip().casefold()
-        for contact in self._contacts.values():
-            if contact.petname.casefold() == wanted:
-                return contact.peer
+        known = self.named(who)
+        if known is not None:
+            return known
         if looks_like_id(who):
             return parse_id(who)
         if contact_only:
             raise NoSuchContact(f"no contact is called {who}; add one with: p2pchat contact add ID --name {who}")
-        found = {identifier for identifier in self._strangers() if self._matches(identifier, wanted)}
-        if len(found) > 1:
+        return self._stranger(who)
+
+    def _stranger(self, who: str) -> bytes:
+        wanted = who.strip().casefold()
+        shown = {identifier: self._shown(identifier) for identifier in self.everybody()}
+        found = [identifier for identifier, name in shown.items() if name.casefold() == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found or ((others := self._holders(wanted) & shown.keys()) and len(others) > 1):
             raise NoSuchContact(f"several peers are called {who}; give the whole id (/list shows them)")
-        if not found:
-            raise NoSuchContact(f"nobody is called {who} here; /list shows who is online")
-        return found.pop()
+        if others:
+            name = shown[others.pop()]
+            raise NoSuchContact(f"{who} on the roster is not who you know by such a name; that stranger is {name} here")
+        raise NoSuchContact(f"nobody is called {who} here; /list shows who is online")
 
-    def _strangers(self) -> Iterable[bytes]:
-        return [identifier for identifier in self.everybody() if identifier not in self._contacts]
-
-    def _matches(self, identifier: bytes, wanted: str) -> bool:
+    def _shown(self, identifier: bytes) -> str:
         row = self.row(identifier)
-        return row is not None and wanted in (row.body.handle, self._name(identifier, row.body.handle).casefold())
+        return self._name(identifier, "" if row is None else row.body.handle)
 
     # --- consent
 
@@ -224,10 +248,9 @@ class People:
             row = self.row(identifier)
             handle = handle or ("" if row is None else row.body.handle)
             petname = self._name(identifier, handle)
-            known = await self._environment.database.write(
-                lambda tables: tables.contacts.add(identifier, petname, wall, listed=False, key=key)
+            known = await self._store(
+                identifier, lambda tables: tables.contacts.add(identifier, petname, wall, listed=False, key=key)
             )
-            self._contacts[identifier] = known
         wanted = known._replace(key=known.key or key, hybrid_at=known.hybrid_at or (wall if hybrid else None))
         return known if wanted == known else await self.change(wanted)
 
@@ -239,32 +262,34 @@ class People:
         row = self.row(identifier)
         known = self._contacts.get(identifier)
         name = petname or (known.petname if known else "") or self._name(identifier, row.body.handle if row else "")
-        contact = await self._environment.database.write(
-            lambda tables: tables.contacts.add(identifier, name, wall, listed=True, consent="always")
-        )
-        self._contacts[identifier] = contact
-        return await self.change(contact._replace(petname=name, consent="always", listed=True))
+
+        def add(tables: PeerTables) -> Contact:
+            contact = tables.contacts.add(identifier, name, wall, listed=True)
+            return tables.contacts.update(contact._replace(petname=name, consent="always"))
+
+        return await self._store(identifier, add)
 
     async def change(self, contact: Contact) -> Contact:
         """Store a row that was changed."""
-        contact = await self._environment.database.write(lambda tables: tables.contacts.update(contact))
-        self._contacts[contact.peer] = contact
-        return contact
+        return await self._store(contact.peer, lambda tables: tables.contacts.update(contact))
+
+    async def _store(self, identifier: bytes, operation: Callable[[PeerTables], Contact]) -> Contact:
+        """Change a row, and read them all: somebody who was only met may have had to give way with the petname."""
+        self._take(await self._environment.database.write(lambda tables: (operation(tables), tables.contacts.all())[1]))
+        return self._contacts[identifier]
 
     async def remove(self, identifier: bytes) -> None:
         """Keep somebody no longer as a contact."""
         contact = self._contacts.get(identifier)
-        if contact is None:
+        if contact is None or not contact.listed:
             raise NoSuchContact("that is no contact; /contacts shows them")
         row = contact.contact
-        remaining = await self._environment.database.write(
-            lambda tables: (tables.contacts.remove(row), tables.contacts.by_peer(identifier))[1]
-        )
         self._consents.pop(identifier, None)
-        if remaining is None:
-            self._contacts.pop(identifier, None)
-        else:
-            self._contacts[identifier] = remaining
+        self._take(
+            await self._environment.database.write(
+                lambda tables: (tables.contacts.remove(row), tables.contacts.all())[1]
+            )
+        )
 
     async def conversation(self, identifier: bytes) -> Conversation:
         """The conversation with somebody who was met, made if there is none."""

@@ -42,6 +42,7 @@ class Rosters:
             page = tuple(listings[start : start + MAX_LISTINGS])
             view.apply(RosterPage(number=0, listings=page, more=start + MAX_LISTINGS < len(listings)))
         self._people.rosters[server] = view
+        self._people.rosters_changed()
         return view
 
 
