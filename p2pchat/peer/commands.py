@@ -3,9 +3,7 @@
 import os
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from .. import __version__, api
 from ..api import Command, Reply
@@ -14,7 +12,7 @@ from ..core.errors import EndCode, NoSuchContact, UsageError, UserError
 from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id, safety_number
 from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
-from ..core.trust import Scope
+from ..core.trust import TIMED_AT_MOST, Scope
 from .offline import check_petname
 from .peer import Peer, Talk
 
@@ -91,7 +89,10 @@ class Commands:
         text = clean(command.text, Kind.LINE)[:MAX_ASK]
         people = self._peer.people
         try:
-            identifier = people.resolve(command.who, contact_only=command.contact_only)
+            if command.contact_only:
+                identifier = people.resolve(command.who, contact_only=True)
+            else:
+                identifier = self._someone(command.who)
         except NoSuchContact:
             if command.contact_only or not _looks_like_address(command.who):
                 raise
@@ -99,9 +100,6 @@ class Commands:
         self._check_other(identifier)
         if people.facts(identifier).blocked:
             raise UserError(f"{command.who} is blocked; /unblock {command.who} first")
-        request = self._peer.links.requests.get(identifier)
-        if request is not None:
-            return await self._accept(command.who, Scope.ONCE.value, None)
         if people.consent(identifier) is None:
             await people.grant(identifier, Scope.ONCE)
         await self._peer.want(identifier, text)
@@ -110,12 +108,8 @@ class Commands:
     async def _connect_address(self, who: str, text: str) -> Reply:
         host, port = parse_host_port(who, DEFAULT_LISTEN_PORT)
         address = Address(host=host, port=port)
-        Deferred.fromCoroutine(self._peer.dial(address, None, text)).addErrback(self._no_answer, address)
+        self._peer.dial_address(address, text)
         return api.Started(person=None, address=written(address))
-
-    def _no_answer(self, failure: Failure, address: Address) -> None:
-        """Nobody answered where the person pointed; they try again themselves."""
-        self._peer.environment.emit(api.Ended(person=None, address=written(address), reason=failure.getErrorMessage()))
 
     async def _confirm(self, who: str) -> Reply:
         unconfirmed = self._peer.links.unconfirmed
@@ -125,26 +119,22 @@ class Commands:
                 assert intent is not None
                 await self._peer.people.meet(identifier, link.key, link.hello.handle if link.hello else "")
                 await self._peer.people.grant(identifier, Scope.ONCE)
-                talk = await self._peer.talk_with(identifier)
-                talk.wanted, talk.typed = True, [intent.address]
-                self._peer.links.confirm(link)
+                await self._peer.want(identifier, intent.text, [intent.address])
                 return api.Done()
         raise NoSuchContact(f"nobody called {who} waits for your word; dial the address again")
 
     async def _accept(self, who: str, scope: str, seconds: int | None) -> Reply:
         if scope not in {each.value for each in Scope}:
             raise UsageError(f"{scope!r} is no consent; say once, a time such as 2h, or always")
-        if scope == Scope.TIMED.value and not seconds:
-            raise UsageError("say for how long, such as 30m, 2h or 1d")
+        if scope == Scope.TIMED.value and (seconds is None or not 0 < seconds <= TIMED_AT_MOST):
+            raise UsageError("say for how long, such as 30m, 2h or 1d, up to a year")
         identifier = self._asker(who)
-        request = self._peer.links.requests.pop(identifier)
-        link = request.link
+        link = self._peer.links.requests[identifier].link
         handle = link.hello.handle if link.hello else ""
         await self._peer.people.meet(identifier, link.key, handle, link.hybrid)
         await self._peer.people.grant(identifier, Scope(scope), seconds)
-        talk = await self._peer.talk_with(identifier)
-        talk.wanted = True
-        self._peer.links.accept(link, Scope(scope), seconds)
+        self._peer.links.consented(identifier, Scope(scope), seconds)
+        await self._peer.want(identifier)
         return api.Started(person=self._peer.people.person(identifier))
 
     def _reject(self, who: str) -> Reply:
@@ -153,17 +143,17 @@ class Commands:
                 del self._peer.links.unconfirmed[identifier]
                 link.close(EndCode.CLOSED)
                 return api.Done()
-        identifier = self._asker(who)
-        request = self._peer.links.requests.pop(identifier)
-        request.link.reject(EndCode.REJECTED)
+        self._peer.links.refuse(self._asker(who), EndCode.REJECTED)
         return api.Done()
 
     def _asker(self, who: str) -> bytes:
         """Who of those that wait for an answer is meant."""
-        for identifier in self._peer.links.requests:
-            if self._means(identifier, who):
-                return identifier
-        raise NoSuchContact(f"{who} has not asked to chat, or is gone; /list shows who is online")
+        found = [identifier for identifier in self._peer.links.requests if self._means(identifier, who)]
+        if len(found) > 1:
+            raise NoSuchContact(f"several who ask are called {who}; give the whole id")
+        if not found:
+            raise NoSuchContact(f"{who} has not asked to chat, or is gone; /list shows who is online")
+        return found[0]
 
     def _means(self, identifier: bytes, who: str) -> bool:
         if looks_like_id(who):
@@ -178,6 +168,7 @@ class Commands:
             case api.AddContact(id=text, name=name):
                 identifier = parse_id(text)
                 await people.add(identifier, check_petname(name) if name else "")
+                self._peer.links.welcome(identifier)
                 self._watch_again()
                 return api.People(people=(people.person(identifier),))
             case api.RemoveContact(who=who):
@@ -201,9 +192,7 @@ class Commands:
 
     async def _shut_out(self, identifier: bytes) -> None:
         """Whoever is blocked is gone at once, and is told no more than that."""
-        request = self._peer.links.requests.pop(identifier, None)
-        if request is not None:
-            request.link.reject(EndCode.REJECTED)
+        self._peer.links.refuse(identifier, EndCode.REJECTED)
         await self._peer.close(identifier)
 
     def _watch_again(self) -> None:
@@ -211,14 +200,15 @@ class Commands:
             server.watch_again()
 
     def _someone(self, who: str) -> bytes:
+        known = self._peer.people.named(who)
+        if known is not None:
+            return known
         links = self._peer.links
-        for identifier in (*links.requests, *links.unconfirmed, *self._peer.talks()):
-            if self._means_now(identifier, who):
-                return identifier
-        return self._peer.people.resolve(who)
-
-    def _means_now(self, identifier: bytes, who: str) -> bool:
-        return not looks_like_id(who) and self._means(identifier, who)
+        waiting = dict.fromkeys((*links.requests, *links.unconfirmed))
+        found = [identifier for identifier in waiting if not looks_like_id(who) and self._means(identifier, who)]
+        if len(found) > 1:
+            raise NoSuchContact(f"several are called {who}; give the whole id")
+        return found[0] if found else self._peer.people.resolve(who)
 
     def _check_other(self, identifier: bytes) -> None:
         if identifier == self._peer.environment.identity.id:

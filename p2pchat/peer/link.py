@@ -84,7 +84,10 @@ class Link:
         """Whether we have decided to accept."""
         self.rejected = False
         """Whether the far side sent Reject, and no Bye."""
+        self.waits_since = 0.0
+        """When the last step towards an open link was made, in the clock's seconds."""
         self._company = company
+        self._over = False
         self._connection: Connection | None = None
         self._session: Session | None = None
 
@@ -93,7 +96,7 @@ class Link:
     @property
     def alive(self) -> bool:
         """Whether it may be used."""
-        return self._connection is not None and self._connection.alive
+        return not self._over and self._connection is not None and self._connection.alive
 
     @property
     def congested(self) -> bool:
@@ -114,6 +117,11 @@ class Link:
     def open(self) -> bool:
         """Whether both sides consented."""
         return self.alive and self.state in (State.OPEN, State.SELECTED)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether they came to us, and we have neither accepted nor refused."""
+        return self.alive and self.intent is None and not self.accepting
 
     @property
     def leads(self) -> bool:
@@ -158,6 +166,7 @@ class Link:
     def accept(self, scope: Scope, seconds: int | None = None) -> None:
         """Consent to chat."""
         if self.alive and self._session is not None and self._session.may_send(Accept):
+            self.waits_since = self._company.seconds()
             self.send(Accept(scope=scope.value, seconds=seconds if scope is Scope.TIMED else None))
 
     def reject(self, code: EndCode) -> None:
@@ -186,6 +195,7 @@ class Link:
         match message:
             case Hello():
                 self.hello = message
+                self.waits_since = self._company.seconds()
                 if message.version < VERSION:
                     self.close(EndCode.VERSION)
                 else:
@@ -200,8 +210,9 @@ class Link:
                 self._company.answered(self, message)
             case Reject():
                 self.rejected = True
+                self._end(Ending(message.reason, True))
             case Bye():
-                pass
+                self._end(Ending(message.reason, True))
             case _:
                 self._company.told(self, message)
 
@@ -209,4 +220,10 @@ class Link:
         self._company.writable(self)
 
     def lost(self, connection: Connection, ending: Ending) -> None:
-        self._company.ended(self, ending)
+        self._end(ending)
+
+    def _end(self, ending: Ending) -> None:
+        """Tell that it is over: as soon as the far side said so, not when its socket is gone at last."""
+        if not self._over:
+            self._over = True
+            self._company.ended(self, ending)

@@ -5,6 +5,7 @@ The leader, whose id is the lower one, keeps the newest link that both sides ope
 ends a duplicate. What a chat does with its link is peer/chat's; whom to dial is peer/pursuit's.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,13 +18,33 @@ from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
 from ..core.session import State
-from ..core.trust import REQUEST_LASTS, Answer, Policy, Scope, accepted_scope, has_room, judge_request, may_come_back
+from ..core.trust import (
+    REQUEST_LASTS,
+    Answer,
+    Facts,
+    Policy,
+    Scope,
+    accepted_scope,
+    has_room,
+    judge_request,
+    may_come_back,
+)
 from ..net.connection import Ending
 from ..net.tls import Authenticated
 from .chat import Chat
 from .environment import Environment
 from .link import Link
 from .people import People
+from .selection import Selection
+
+MAX_LINKS_OF_ONE = 8
+"""Links with one id: one that is used, a few that are dead without our knowing, and no more."""
+
+UNDECIDED_WITHIN = REQUEST_LASTS + 15.0
+"""Seconds in which a link must get from one step to the next until it is open."""
+
+TELL_AGAIN = 600.0
+"""Seconds between two lines for the person on one that came without what they could do before."""
 
 
 @dataclass(slots=True)
@@ -72,6 +93,10 @@ class Links:
         self._host = host
         self._links: dict[bytes, list[Link]] = {}
         self._chats: dict[bytes, Chat] = {}
+        self._selections: dict[bytes, Selection] = {}
+        self._gone: deque[tuple[float, str]] = deque()
+        """Requests that went away unanswered, as (when their place is free, address): each was shown to a person."""
+        self._told: dict[bytes, float] = {}
 
     # --- Company
 
@@ -91,27 +116,32 @@ class Links:
 
     def check(self, link: Link, authenticated: Authenticated) -> None:
         """Refuse who came back without what they could do before."""
-        facts = self._people.facts(link.id)
-        if not may_come_back(facts, authenticated.hybrid):
-            name = self._people.person(link.id).name
-            self._environment.emit(
-                Problem(
-                    text=f"{name} came back without post-quantum key agreement and was refused; "
-                    f"if you know why: /trust {name} --classical"
-                )
-            )
+        if not may_come_back(self._people.facts(link.id), authenticated.hybrid):
+            self._tell_downgrade(link.id)
             raise HandshakeRefused("no post-quantum key agreement, which this peer had before")
+
+    def _tell_downgrade(self, identifier: bytes) -> None:
+        now = self.seconds()
+        if now < self._told.get(identifier, now):
+            return
+        self._told[identifier] = now + TELL_AGAIN
+        name = self._people.person(identifier).name
+        self._environment.emit(
+            Problem(
+                text=f"{name} came back without post-quantum key agreement and was refused; "
+                f"if you know why: /trust {name} --classical"
+            )
+        )
 
     def greeted(self, link: Link) -> None:
         """The far side's hello came: drop other instances, and decide about consent."""
         if link.id == self.identity.id:
             link.close(EndCode.SELF)
             return
-        assert link.hello is not None
-        for other in self.of(link.id):
-            if other.hello is not None and other.hello.nonce != link.hello.nonce:
-                self._withdraw(other)
-                other.close(EndCode.DISPLACED)
+        self._displace(link)
+        if len(self.of(link.id)) >= MAX_LINKS_OF_ONE:
+            link.fail(EndCode.RATE, "too many links")
+            return
         self._links.setdefault(link.id, []).append(link)
         facts = self._people.facts(link.id)
         if facts.blocked:
@@ -119,16 +149,45 @@ class Links:
         elif link.intent is not None:
             self._host.reached(link)
             self._go_on_as_dialler(link)
-        elif (answer := judge_request(facts, self._policy)) is Answer.ACCEPT:
+        else:
+            self._judge(link, facts)
+
+    def _displace(self, link: Link) -> None:
+        """Links of another process with the same key are older ones."""
+        assert link.hello is not None
+        for other in self.of(link.id):
+            if other.hello is not None and other.hello.nonce != link.hello.nonce:
+                self._withdraw(other)
+                other.close(EndCode.DISPLACED)
+
+    def _judge(self, link: Link, facts: Facts) -> None:
+        answer = judge_request(facts, self._policy)
+        if answer is Answer.ACCEPT:
             self.accept(link, accepted_scope(facts, self._policy))
-        elif answer is Answer.REJECT:
+        elif answer is Answer.REJECT or not self._has_room(link):
             link.reject(EndCode.REJECTED)
+
+    def _has_room(self, link: Link) -> bool:
+        """Whether one more stranger may wait: also those count who have not asked yet, and who left unanswered."""
+        now = self.seconds()
+        while self._gone and self._gone[0][0] <= now:
+            self._gone.popleft()
+        hosts = {other.id: other.host for other in self.all() if other.undecided and other.id != link.id}
+        places = [*hosts.values(), *(host for _, host in self._gone)]
+        return has_room(len(places), places.count(link.host))
+
+    def stands(self, identifier: bytes) -> bool:
+        """Whether somebody would be let in without asking the person."""
+        return judge_request(self._people.facts(identifier), self._policy) is Answer.ACCEPT
 
     def _go_on_as_dialler(self, link: Link) -> None:
         """Dialling somebody is consent to that id; where only an address was dialled the person confirms it first."""
         assert link.intent is not None
         if link.intent.wanted is None and self._people.consent(link.id) is None:
+            before = self.unconfirmed.get(link.id)
             self.unconfirmed[link.id] = link
+            if before is not None:
+                before.close(EndCode.DUPLICATE)
             self._environment.emit(Answered(person=self._people.person(link.id), address=link.intent.written))
             return
         self.confirm(link)
@@ -136,7 +195,10 @@ class Links:
     def confirm(self, link: Link) -> None:
         """The person means whoever answered: ask them, and consent ourselves."""
         assert link.intent is not None
-        self.unconfirmed.pop(link.id, None)
+        if link.accepting:
+            return
+        if self.unconfirmed.get(link.id) is link:
+            del self.unconfirmed[link.id]
         link.ask(link.intent.text)
         scope = self._people.consent(link.id) or Scope.ONCE
         if self._people.consent(link.id) is None:
@@ -144,6 +206,28 @@ class Links:
         if not self.has_open(link.id):
             self._environment.emit(Asking(person=self._people.person(link.id)))
         self.accept(link, scope)
+
+    def consented(self, identifier: bytes, scope: Scope, seconds: int | None = None) -> None:
+        """The person consented to somebody: on whichever of their links lives."""
+        self.requests.pop(identifier, None)
+        for link in self.of(identifier):
+            if link.intent is None:
+                self.accept(link, scope, seconds)
+            else:
+                self.confirm(link)
+
+    def welcome(self, identifier: bytes) -> None:
+        """Consent that stands now may be what somebody waits for."""
+        scope = self._people.consent(identifier)
+        if scope is not None and identifier in self.requests:
+            self.consented(identifier, scope)
+
+    def refuse(self, identifier: bytes, code: EndCode) -> None:
+        """The person refused somebody, or did not answer."""
+        self.requests.pop(identifier, None)
+        for link in self.of(identifier):
+            if link.undecided:
+                link.reject(code)
 
     def accept(self, link: Link, scope: Scope, seconds: int | None = None) -> None:
         """Consent on a link; the chat is made before the word leaves, so that it is there when the answer comes."""
@@ -168,30 +252,31 @@ class Links:
                 self._request(link, "")
                 self._note_open(link)
             case Select():
-                self._select(link)
+                self._selection(link.id).chosen(link)
 
     def _request(self, link: Link, text: str) -> None:
-        """Keep a request for the person, unless it is answered already or there is no room."""
-        if link.accepting or link.intent is not None or link.id in self.requests:
+        """Keep a request for the person, unless it is answered already; a newer link of theirs takes it over."""
+        if not link.undecided:
             return
-        waiting = self.requests.values()
-        if not has_room(len(waiting), sum(each.link.host == link.host for each in waiting)):
-            link.reject(EndCode.REJECTED)
+        link.waits_since = self.seconds()
+        request = self.requests.get(link.id)
+        if request is not None:
+            request.link, request.text = link, text or request.text
             return
         self.requests[link.id] = Request(link, text, self.seconds() + REQUEST_LASTS)
         self._environment.emit(Asked(person=self._people.person(link.id), text=text, address=link.host))
 
     def _note_open(self, link: Link) -> None:
         """If both sides consented the leader chooses: the newest link, and no other."""
-        if link.state is not State.OPEN or not link.leads:
-            return
-        for other in self.of(link.id):
-            if other is not link and other.open:
-                other.close(EndCode.DUPLICATE)
-        link.send(Select())
-        self._select(link)
+        if link.state is State.OPEN and link.leads:
+            self._selection(link.id).choose(link, self.of(link.id))
 
-    def _select(self, link: Link) -> None:
+    def _selection(self, identifier: bytes) -> Selection:
+        if identifier not in self._selections:
+            self._selections[identifier] = Selection(self.seconds, self._use, self.told)
+        return self._selections[identifier]
+
+    def _use(self, link: Link) -> None:
         chat = self._chats[link.id]
         chat.attach(link)
         self._host.opened(link, chat)
@@ -200,6 +285,9 @@ class Links:
         """A message of a conversation came, or a roster record."""
         if isinstance(message, Record):
             self._host.record_came(message)
+            return
+        selection = self._selections.get(link.id)
+        if selection is not None and selection.hold(link, message):
             return
         chat = self._chats.get(link.id)
         if chat is None:
@@ -223,6 +311,9 @@ class Links:
         chat = self._chats.get(link.id)
         if chat is not None:
             chat.detach(link)
+        selection = self._selections.get(link.id)
+        if selection is not None:
+            selection.ended(link)
         self._host.over(link, ending)
 
     def _withdraw(self, link: Link) -> None:
@@ -230,6 +321,7 @@ class Links:
         request = self.requests.get(link.id)
         if request is not None and request.link is link:
             del self.requests[link.id]
+            self._gone.append((self.seconds() + REQUEST_LASTS, link.host))
             self._environment.emit(AskEnded(person=self._people.person(link.id), reason="gone"))
         if self.unconfirmed.get(link.id) is link:
             del self.unconfirmed[link.id]
@@ -237,8 +329,8 @@ class Links:
     # --- for the peer
 
     def of(self, identifier: bytes) -> list[Link]:
-        """All links with somebody whose hello came."""
-        return list(self._links.get(identifier, ()))
+        """All links with somebody whose hello came and which may be used."""
+        return [link for link in self._links.get(identifier, ()) if link.alive]
 
     def all(self) -> list[Link]:
         """Every link whose hello came."""
@@ -249,14 +341,18 @@ class Links:
         return any(link.open for link in self.of(identifier))
 
     def look(self) -> None:
-        """Once a second: requests that nobody answered are void."""
+        """Once a second: requests that nobody answered are void, and so are links that do not become open."""
         now = self.seconds()
         for identifier, request in list(self.requests.items()):
             if now >= request.expires:
-                del self.requests[identifier]
                 person = self._people.person(identifier)
+                self.refuse(identifier, EndCode.EXPIRED)
                 self._environment.emit(AskEnded(person=person, reason=EndCode.EXPIRED.value))
-                request.link.reject(EndCode.EXPIRED)
+        for link in self.all():
+            if link.alive and not link.open and now >= link.waits_since + UNDECIDED_WITHIN:
+                link.close(EndCode.EXPIRED)
+        for selection in self._selections.values():
+            selection.look()
 
     def _run(self, work: Awaitable[object]) -> None:
         async def run() -> None:

@@ -11,16 +11,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..api import Displaced, Ended, Opened, PresenceChanged, Problem, ServerChanged
-from ..core.addresses import candidates, is_loopback, parse
+from ..core.addresses import written
 from ..core.errors import EndCode, UserError
 from ..core.messages import Address, Record
 from ..core.roster_view import ViewChange
 from ..core.trust import Policy
 from ..net.connection import Ending
 from ..net.dialler import Dialler
-from ..net.interfaces import own_addresses
 from ..net.tls import PeerDiallerTLS
 from ..storage.conversations import Conversation
 from .chat import Chat
@@ -32,6 +32,7 @@ from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
 from .server_link import Presence, ServerLink, ServerState
+from .whereabouts import own_candidates, targets
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
 """What the far side may say so that nobody dials again by himself."""
@@ -47,6 +48,8 @@ class Talk:
     """The person wants it: it is dialled until it is closed."""
     opened: bool = False
     """It was open before, and is not over."""
+    lost: bool = False
+    """It was open before, and has no link now."""
     text: str = ""
     """What to say when asking."""
     typed: list[Address] = field(default_factory=list)
@@ -74,6 +77,10 @@ class Peer:
         self._dials = DialRecord(environment.clock)
         self._talks: dict[bytes, Talk] = {}
         self._stopped = False
+        self._displaced = False
+        """Another instance with our key came, and our person has not said that we go on."""
+        self._dialling: set[Deferred[None]] = set()
+        """Dials to addresses that the person typed."""
 
     # --- chats
 
@@ -116,27 +123,38 @@ class Peer:
         talk = await self.talk_with(identifier)
         talk.text = text
         talk.typed += [address for address in typed if address not in talk.typed]
-        talk.wanted = True
+        talk.wanted, self._displaced = True, False
         await self._remember(talk)
-        if not self.links.of(identifier) and not self._stopped:
+        if self._stopped or not talk.wanted:
+            return
+        scope = self.people.consent(identifier)
+        if scope is not None:
+            # Who was dialled is welcome, also on a link on which they dialled us.
+            self.links.consented(identifier, scope)
+        if not self.links.of(identifier):
             talk.pursuit.start()
 
     async def close(self, identifier: bytes) -> None:
         """The person ends a chat: nobody dials any more, and the consent that stood for it is over."""
-        await self.people.revoke(identifier)
-        await self._end(identifier, EndCode.CLOSED.value)
+        await self._end(identifier, EndCode.CLOSED)
+
+    async def _end(self, identifier: bytes, code: EndCode) -> None:
+        """A chat is over, first in the memory and on the links, then on the disk, which may fail."""
+        talk = self._talks.get(identifier)
+        was_wanted = talk is not None and talk.wanted
+        if talk is not None:
+            talk.wanted = talk.opened = talk.lost = False
+            talk.pursuit.stop()
         for link in self.links.of(identifier):
             link.close(EndCode.CLOSED)
-
-    async def _end(self, identifier: bytes, reason: str) -> None:
-        talk = self._talks.get(identifier)
-        if talk is None:
-            return
-        was_wanted, talk.wanted, talk.opened = talk.wanted, False, False
-        talk.pursuit.stop()
-        await self._remember(talk)
         if was_wanted:
-            self.environment.emit(Ended(person=self.people.person(identifier), address="", reason=reason))
+            person = self.people.person(identifier)
+            if code is EndCode.DISPLACED:
+                self.environment.emit(Displaced(where=person.name))
+            self.environment.emit(Ended(person=person, address="", reason=code.value))
+        await self.people.revoke(identifier)
+        if talk is not None:
+            await self._remember(talk)
 
     async def _remember(self, talk: Talk) -> None:
         conversation, wanted = talk.chat.two.conversation, talk.wanted
@@ -150,7 +168,7 @@ class Peer:
             ]
         )
         for identifier in rows:
-            if self.people.facts(identifier).blocked or self.people.consent(identifier) is None:
+            if not self.links.stands(identifier):
                 continue
             await self.want(identifier, typed=await self._typed_before(identifier))
 
@@ -164,36 +182,23 @@ class Peer:
     # --- whom to dial where
 
     def _targets(self, identifier: bytes) -> list[Target]:
-        talk = self._talks[identifier]
-        row = self.people.row(identifier)
-        targets = [Target(address, typed=True) for address in talk.typed]
-        if row is not None:
-            local = any(link.local and link.server.id == row.body.server for link in self.servers)
-            same_host = any(
-                link.observed is not None and row.observed is not None and link.observed.host == row.observed.host
-                for link in self.servers
-            )
-            last_known_local = not self.people.online_servers and self._all_servers_local()
-            own = [Address(host=host, port=port) for host, port in self._own_listens()]
-            targets += [
-                Target(address)
-                for address in candidates(
-                    row.body.addresses, row.observed, loopback=local or same_host or last_known_local, own=own
-                )
-                if address not in talk.typed
-            ]
-        return targets
-
-    def _all_servers_local(self) -> bool:
-        return bool(self.servers) and all(is_loopback(link.server.host) for link in self.servers)
-
-    def _own_listens(self) -> list[tuple[str, int]]:
-        hosts = [*own_addresses(), "127.0.0.1", "::1"]
-        return [(host, listen.port) for listen in self.listens for host in hosts]
+        return targets(self.people.row(identifier), self._talks[identifier].typed, self.servers, self.listens)
 
     async def _dial(self, identifier: bytes, target: Target) -> None:
         talk = self._talks[identifier]
         await self.dial(target.address, identifier, talk.text)
+
+    def dial_address(self, address: Address, text: str) -> None:
+        """Dial an address once; whoever answers is told to the person, and so is that nobody does."""
+        dial = Deferred.fromCoroutine(self.dial(address, None, text))
+        self._dialling.add(dial)
+        dial.addErrback(self._no_answer, address)
+        dial.addBoth(lambda _: self._dialling.discard(dial))
+
+    def _no_answer(self, failure: Failure, address: Address) -> None:
+        if not self._stopped:
+            reason = failure.getErrorMessage()
+            self.environment.emit(Ended(person=None, address=written(address), reason=reason))
 
     async def dial(self, address: Address, wanted: bytes | None, text: str = "") -> None:
         """Open a link to an address; raises what Twisted raises where TCP does not connect."""
@@ -208,18 +213,24 @@ class Peer:
 
     def reached(self, link: Link) -> None:
         """Somebody whom we dial answered."""
+        assert link.intent is not None
         talk = self._talks.get(link.id)
         if talk is not None:
-            talk.pursuit.reached(None if link.intent is None else link.intent.address)
+            talk.pursuit.reached(link.intent.address)
+        if link.intent.wanted is None and self.people.consent(link.id) is not None:
+            # At an address that was typed somebody answered for whom consent stands: that is whom the person means.
+            self._run(self.want(link.id, link.intent.text, [link.intent.address]))
 
     def opened(self, link: Link, chat: Chat) -> None:
         """A link was selected; the chat goes on over it."""
         talk = self._talks[link.id]
-        again, talk.opened, talk.wanted = talk.opened, True, True
+        again, news = talk.opened, talk.lost or not talk.opened
+        talk.opened, talk.wanted, talk.lost = True, True, False
         talk.pursuit.reached(None)
         self._run(self._remember(talk))
         self._run(self._remember_address(link))
-        self.environment.emit(Opened(person=self.people.person(link.id), again=again))
+        if news:
+            self.environment.emit(Opened(person=self.people.person(link.id), again=again))
         chat.tell_back()
         for server in self.servers:
             if server.record is not None:
@@ -238,17 +249,26 @@ class Peer:
 
     def over(self, link: Link, ending: Ending) -> None:
         """A link ended: go on, or take it as the end of the chat."""
+        if self._stopped:
+            return
         talk = self._talks.get(link.id)
         code = EndCode.REJECTED if link.rejected and ending.code is EndCode.UNKNOWN else ending.code
         if link.intent is not None and link.intent.wanted is None and not link.accepting:
             self._address_failed(link, ending)
-        if talk is None or self._stopped or self.links.of(link.id):
+        if talk is None:
             return
-        if ending.by_them and code in OVER_FOR_GOOD:
-            self._run(self._ended_by_them(link.id, code))
-        elif talk.wanted:
-            if talk.opened:
-                talk.chat.tell_silence(0)
+        others = self.links.of(link.id)
+        if ending.by_them and (code is EndCode.CLOSED or (code in OVER_FOR_GOOD and not others)):
+            self._run(self._end(link.id, code))
+        elif talk.wanted and not others:
+            self._go_on(talk)
+
+    def _go_on(self, talk: Talk) -> None:
+        """A wanted chat has no link."""
+        if talk.opened:
+            talk.lost = True
+            talk.chat.tell_silence(0)
+        if not self._displaced:
             talk.pursuit.resume()
 
     def _address_failed(self, link: Link, ending: Ending) -> None:
@@ -258,40 +278,18 @@ class Peer:
         person = self.people.person(link.id) if link.id else None
         self.environment.emit(Ended(person=person, address=link.intent.written, reason=reason))
 
-    async def _ended_by_them(self, identifier: bytes, code: EndCode) -> None:
-        await self.people.revoke(identifier)
-        if code is EndCode.DISPLACED:
-            self.environment.emit(Displaced(where=self.people.person(identifier).name))
-        await self._end(identifier, code.value)
-
     def record_came(self, record: Record) -> None:
-        """A peer handed over a roster record: keep it, if it is good and newer."""
+        """A peer handed over a roster record: keep it, if it is good and newer, and of somebody whom we know."""
         for server in self.servers:
             row = newer_row(server.view, server.server.id, record)
-            if row is not None:
+            if row is not None and (self.people.contact(row.id) is not None or server.view.get(row.id) is not None):
                 self._run(self.rosters.keep(server.server.id, [row]))
 
     # --- what servers tell
 
     def presence(self, server: bytes, link_address: Address) -> Presence:
         """What to put into our record at a server."""
-        hosts: list[str] = []
-        for listen in self.listens:
-            host = parse(listen.host)
-            if host is not None and not host.is_unspecified:
-                hosts.append(listen.host)
-                continue
-            if not is_loopback(link_address.host):
-                hosts.append(link_address.host)
-            hosts += own_addresses()[:3]
-            if is_loopback(link_address.host):
-                hosts.append(link_address.host)
-        port = self.listens[0].port if self.listens else 0
-        kept = list(dict.fromkeys(hosts))
-        if len(kept) > 4:
-            # The loopback address, which comes last, is the one that peers on this host need.
-            kept = [*kept[:3], kept[-1]]
-        return Presence(self.handle, "", tuple(Address(host=host, port=port) for host in kept if port))
+        return Presence(self.handle, "", own_candidates(self.listens, link_address))
 
     def watched(self) -> Iterable[bytes]:
         """The ids to watch by name."""
@@ -308,6 +306,7 @@ class Peer:
 
     def roster_changed(self, link: ServerLink, change: ViewChange, first: bool) -> None:
         """Somebody came, left, or changed their record."""
+        self.people.rosters_changed()
         self._run(self.rosters.keep(link.server.id, change.rows))
         for identifier in [*(row.id for row in change.rows), *change.gone]:
             talk = self._talks.get(identifier)
@@ -318,6 +317,7 @@ class Peer:
 
     def displaced(self, where: str) -> None:
         """Another instance with our key is there: stop, and let the person decide."""
+        self._displaced = True
         for talk in self._talks.values():
             talk.pursuit.stop()
         self.environment.emit(Displaced(where=where))
@@ -327,14 +327,19 @@ class Peer:
     def look(self) -> None:
         """Once a second."""
         self.links.look()
-        for talk in self._talks.values():
+        for identifier, talk in list(self._talks.items()):
             talk.chat.look()
+            if talk.lost and not self.links.stands(identifier):
+                # `once` and timed consent do not last for ever: nobody is dialled, or let in, on what has run out.
+                self._run(self._end(identifier, EndCode.EXPIRED))
 
     def stop(self) -> None:
         """Say goodbye everywhere; what is not delivered stays queued."""
         self._stopped = True
         for talk in self._talks.values():
             talk.pursuit.stop()
+        for dial in list(self._dialling):
+            dial.cancel()
         for server in self.servers:
             server.stop()
         for link in self.links.all():

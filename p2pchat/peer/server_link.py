@@ -124,8 +124,14 @@ class ServerLink:
 
     @property
     def local(self) -> bool:
-        """Whether the link is a loopback one: then loopback addresses of others may be dialled."""
-        return self.own_address is not None and is_loopback(self.own_address.host)
+        """
+        Whether the link is a loopback one: then loopback addresses of others may be dialled.
+
+        While there is no link it is what it would be, so that peers of one host go on while their server is dead.
+        """
+        if self.own_address is not None:
+            return is_loopback(self.own_address.host)
+        return self.server.host == "localhost" or is_loopback(self.server.host)
 
     def status(self) -> ServerStatus:
         """For front ends."""

@@ -1,0 +1,87 @@
+"""
+Which of the links with one peer carries the chat (docs/protocol.md, section 8).
+
+The leader keeps the newest link that both sides opened, selects it, and ends the others. The follower uses what was
+selected last. Two links are two connections, so an older `select` may come after a newer one: the follower holds a
+link that is selected right after another, until the goodbye on one of the two tells which of them stays.
+"""
+
+from collections.abc import Callable, Iterable
+
+from ..core.errors import EndCode, RemoteProtocolError
+from ..core.messages import Entry, Message, Select
+from .link import Link
+
+HOLD = 5.0
+"""Seconds that a link is held after another was selected; a link that is dead by then says no goodbye any more."""
+
+MAX_HELD = 2_048
+"""Messages that may come over a link while it is held."""
+
+
+class Selection:
+    """The choice for one peer id. `use` is called with the link to be used from now on."""
+
+    def __init__(
+        self, seconds: Callable[[], float], use: Callable[[Link], None], tell: Callable[[Link, Message], None]
+    ) -> None:
+        self._seconds = seconds
+        self._use = use
+        self._tell = tell
+        self._current: Link | None = None
+        self._since = 0.0
+        self._held: dict[Link, list[Message]] = {}
+
+    def choose(self, link: Link, others: Iterable[Link]) -> None:
+        """We lead, and both sides consented on `link`: it is the newest, and no other is used any more."""
+        for other in others:
+            if other is not link and other.open:
+                other.close(EndCode.DUPLICATE)
+        link.send(Select())
+        self._take(link)
+
+    def chosen(self, link: Link) -> None:
+        """The leader selected `link`."""
+        current = self._current
+        if current is not None and current.alive and self._seconds() < self._since + HOLD:
+            self._held[link] = []
+        else:
+            self._take(link)
+
+    def hold(self, link: Link, message: Message) -> bool:
+        """Keep a message of a link that is held; False if the link is not. Raises RemoteProtocolError."""
+        held = self._held.get(link)
+        if held is None:
+            return False
+        if isinstance(message, Entry):
+            raise RemoteProtocolError(EndCode.VIOLATION, "an entry before our side of link-up")
+        if len(held) >= MAX_HELD:
+            raise RemoteProtocolError(EndCode.RATE, "too much before link-up")
+        held.append(message)
+        return True
+
+    def ended(self, link: Link) -> None:
+        """A link is over: if it was the one in use, the one that is held is the one."""
+        self._held.pop(link, None)
+        if link is self._current:
+            self._current = None
+            self._take_held()
+
+    def look(self) -> None:
+        """Once a second: the one in use said no goodbye, so it is a dead one that was replaced."""
+        if self._held and self._seconds() >= self._since + HOLD:
+            self._take_held()
+
+    def _take_held(self) -> None:
+        held, self._held = self._held, {}
+        alive = [link for link in held if link.alive]
+        if not alive:
+            return
+        newest = alive[-1]
+        self._take(newest)
+        for message in held[newest]:
+            self._tell(newest, message)
+
+    def _take(self, link: Link) -> None:
+        self._current, self._since = link, self._seconds()
+        self._use(link)

@@ -1,0 +1,452 @@
+"""Which of several links is the one, who is displaced, dead links, and what each goodbye leads to."""
+
+from random import Random
+
+from twisted.internet.protocol import Protocol
+
+from p2pchat import api
+from p2pchat.core.errors import EndCode
+from p2pchat.core.framing import encode_frame
+from p2pchat.core.identity import format_id
+from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
+from p2pchat.core.session import State
+from tests.company import Node, Stranger, WorldTests, in_order
+
+LOWER, HIGHER = in_order("alice", "bob")
+"""The leader of the two, and the follower."""
+
+
+class PairTests(WorldTests):
+    """Base: two peers who know each other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.leader = self.world.node(LOWER, handle="low")
+        self.follower = self.world.node(HIGHER, handle="high")
+        self.leader.knows(self.follower)
+        self.follower.knows(self.leader)
+
+    def chatting(self, dialling: Node | None = None) -> None:
+        """The two have an open chat over one link."""
+        one = dialling or self.leader
+        one.dials(self.other(one))
+        self.world.settle()
+        self.assert_one_link()
+
+    def other(self, node: Node) -> Node:
+        return self.follower if node is self.leader else self.leader
+
+    def assert_one_link(self) -> None:
+        """One connection is there, both chats go over it, and it works both ways."""
+        self.assertEqual(len(self.world.between(self.leader, self.follower)), 1)
+        for one in (self.leader, self.follower):
+            other = self.other(one)
+            [link] = one.peer.links.of(other.id)
+            self.assertIs(one.link_with(other), link)
+            self.assertIs(link.state, State.SELECTED)
+            before = other.texts()
+            text = f"over {len(before)} from {one.handle}"
+            one.do(api.Say(who=other.handle, text=text))
+            self.assertEqual(other.texts(), [*before, text])
+
+
+class SelectionTests(PairTests):
+    def test_one_dial(self) -> None:
+        """Whoever dials, one link is opened, and it is told once."""
+        self.chatting(self.follower)
+        for one in (self.leader, self.follower):
+            self.assertEqual([event.again for event in one.told(api.Opened)], [False])
+
+    def test_F14_crossing_dials_in_both_orders(self) -> None:
+        """Two who dial each other in one turn of the reactor get one link, whoever was first."""
+        for first in (self.leader, self.follower):
+            first.dials(self.other(first))
+            self.other(first).dials(first)
+            self.world.clock.advance(0)
+            self.assertEqual(len(self.world.between(self.leader, self.follower)), 2)
+            self.world.settle()
+            self.assert_one_link()
+            self.leader.do(api.Close(who="high"))
+            self.world.wait(6)
+
+    def test_G9_forty_interleavings(self) -> None:
+        """In whatever order the bytes of two crossing dials arrive, one link survives, and nothing said is lost."""
+        for seed in range(40):
+            random = Random(seed)
+            both = [self.leader, self.follower]
+            random.shuffle(both)
+            for one in both:
+                one.run(one.commands.execute(api.Say(who=self.other(one).handle, text=f"{seed}")))
+                one.dials(self.other(one))
+            self.world.settle(random)
+            for one in both:
+                self.assertEqual([text for text in one.texts() if text == f"{seed}"], [f"{seed}"], f"seed {seed}")
+            self.assert_one_link()
+            self.assertNotIn(EndCode.VIOLATION.value, [event.reason for event in self.leader.told(api.Ended)])
+            self.leader.do(api.Close(who="high"))
+            self.world.wait(6)
+
+    def test_crossing_dials_are_told_once(self) -> None:
+        """Which of two links is used is nothing that people are told of."""
+        for one in (self.leader, self.follower):
+            one.dials(self.other(one))
+        self.world.settle()
+        for one in (self.leader, self.follower):
+            self.assertEqual([event.again for event in one.told(api.Opened)], [False])
+            self.assertEqual(one.told(api.Silent, api.Ended), [])
+
+    def test_leader_keeps_the_newest(self) -> None:
+        """The leader selects the newest link that both opened, and ends the older one as a duplicate."""
+        stranger = Stranger(self.world, HIGHER).dial(self.leader)
+        older = stranger.connection
+        stranger.say(Accept(scope="once"))
+        self.assertEqual(len(stranger.of(Select)), 1)
+        stranger.dial(self.leader).say(Accept(scope="once"))
+        self.assertEqual(len(stranger.of(Select)), 2)
+        self.assertEqual([bye.code for bye in stranger.of(Bye)], ["duplicate"])
+        self.assertFalse(older.alive)
+        self.assertTrue(stranger.connection.alive)
+
+    def test_leader_ends_nothing_for_a_link_that_is_not_open(self) -> None:
+        """A link on which only one side consented does not end the one in use."""
+        stranger = Stranger(self.world, HIGHER).dial(self.leader)
+        stranger.say(Accept(scope="once"))
+        stranger.dial(self.leader)
+        self.assertEqual(len(stranger.of(Select)), 1)
+        self.assertTrue(all(connection.alive for connection in stranger.connections))
+
+    def test_follower_never_ends_a_duplicate(self) -> None:
+        """The follower leaves duplicates to the leader, and uses the one that was selected last."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        first, second = stranger.connections
+        for connection in (second, first):
+            connection.send(Select())
+            self.world.settle()
+        self.world.wait(6)
+        self.assertEqual(stranger.of(Bye), [])
+        self.assertTrue(first.alive and second.alive)
+        link = self.follower.link_with(self.leader)
+        assert link is not None
+        self.assertIs(link, self.follower.peer.links.of(LOWER.id)[0])
+
+    def test_older_link_is_dropped_without_violation(self) -> None:
+        """What still arrives on a link that is not selected any more is dropped, and breaks no rule."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"), Select(), Have(streams=(), last=True))
+            self.world.wait(6)
+        first, second = stranger.connections
+        first.send(Entry(stream=bytes(80), seq=7, bytes=b"x"))
+        self.world.settle()
+        self.assertTrue(first.alive and second.alive)
+        second.send(Entry(stream=bytes(80), seq=7, bytes=b"x"))
+        self.world.settle()
+        self.assertEqual([bye.code for bye in stranger.of(Bye)], ["violation"])
+
+    def test_older_select_that_comes_last(self) -> None:
+        """Two connections keep no order: an older link whose `select` comes last is not taken for the newer one."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        older, newer = stranger.connections
+        newer.send(Select())
+        self.world.settle()
+        used = self.follower.link_with(self.leader)
+        older.send(Select())
+        older.send(Have(streams=(), last=True))
+        older.send(Bye(code="duplicate"))
+        self.world.settle()
+        self.assertIs(self.follower.link_with(self.leader), used)
+        self.assertEqual([event.again for event in self.follower.told(api.Opened)], [False])
+        self.world.wait(6)
+        self.assertTrue(newer.alive)
+
+    def test_newer_select_right_after_the_older(self) -> None:
+        """A link that is selected right after another is used when the other is ended; what came over it counts."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        older, newer = stranger.connections
+        older.send(Select())
+        self.world.settle()
+        newer.send(Select())
+        newer.send(Have(streams=(), last=True))
+        self.world.settle()
+        older.send(Bye(code="duplicate"))
+        self.world.settle()
+        link = self.follower.link_with(self.leader)
+        assert link is not None
+        self.assertIs(link, self.follower.peer.links.of(LOWER.id)[-1])
+        self.follower.do(api.Say(who="low", text="over the newer one"))
+        self.assertEqual([entry.seq for entry in stranger.of(Entry)], [1])
+        self.assertEqual(self.follower.told(api.Silent, api.Ended), [])
+
+    def test_entry_over_a_held_link(self) -> None:
+        """Nobody sends an entry before the other side of link-up."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"), Select())
+        stranger.say(Entry(stream=bytes(80), seq=1, bytes=b"x"))
+        self.assertEqual([bye.code for bye in stranger.of(Bye)], ["violation"])
+
+    def test_select_from_the_follower(self) -> None:
+        """Only the leader selects."""
+        stranger = Stranger(self.world, LOWER).dial(self.follower)
+        stranger.say(Accept(scope="once"), Select())
+        self.assertIsNone(stranger.code)
+        pretender = Stranger(self.world, HIGHER).dial(self.leader)
+        pretender.say(Accept(scope="once"))
+        pretender.connection.transport.write(encode_frame(encode(Select())))
+        self.world.settle()
+        self.assertEqual(pretender.code, "unexpected")
+
+    def test_A4_links_of_one_id_are_bounded(self) -> None:
+        """A contact that opens link after link gets no more than a few."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(12):
+            stranger.dial(self.follower).say(Ping(number=1))
+        alive = [connection for connection in stranger.connections if connection.alive]
+        self.assertLessEqual(len(alive), 8)
+        self.assertIn("rate", [bye.code for bye in stranger.of(Bye)])
+
+
+class DeadLinkTests(PairTests):
+    def test_F9_follower_comes_back_before_the_leader_knows(self) -> None:
+        """A new link takes over from one that is dead without anybody knowing, and outlives its end."""
+        self.comes_back(self.follower)
+
+    def test_F9_leader_comes_back_before_the_follower_knows(self) -> None:
+        """The same, where the one that did not notice must not choose."""
+        self.comes_back(self.leader)
+
+    def comes_back(self, one: Node) -> None:
+        other = self.other(one)
+        self.chatting()
+        [wire] = self.world.between(one, other)
+        wire.cut = True
+        mine = wire.dialling if wire.dialling.hostAddress.host == one.host else wire.listening
+        mine.lost(OSError("the network changed"))
+        self.world.settle()
+        one.dials(other)
+        self.world.settle()
+        live = [each for each in self.world.between(one, other) if not each.cut]
+        self.assertEqual(len(live), 1)
+        self.assertIsNot(self.leader.link_with(self.follower), None)
+        before = len(other.told(api.Opened)), len(other.told(api.Ended))
+        self.world.wait(60)
+        self.assert_one_link()
+        self.assertEqual((len(other.told(api.Opened)), len(other.told(api.Ended))), before)
+        self.assertFalse(any(dead.cut for dead in self.world.between(one, other)))
+
+    def test_F7_silence_is_noticed_and_the_chat_goes_on(self) -> None:
+        """A pulled cable is noticed within 45 s on both sides; what was said meanwhile arrives after the redial."""
+        self.chatting()
+        self.world.cut(self.leader, self.follower)
+        self.leader.do(api.Say(who="high", text="into the dark"))
+        self.assertNotIn("into the dark", self.follower.texts())
+        self.world.wait(47)
+        for one in (self.leader, self.follower):
+            self.assertEqual(len(one.told(api.Silent)), 1)
+            self.assertEqual(one.told(api.Ended), [])
+        self.world.wait(60)
+        self.assertEqual(self.follower.texts().count("into the dark"), 1)
+        self.assertEqual([event.again for event in self.leader.told(api.Opened)], [False, True])
+        self.assertEqual(len(self.leader.told(api.Back)), 1)
+        self.world.wires = [wire for wire in self.world.wires if not wire.cut]
+        self.assert_one_link()
+
+    def test_lost_link_is_dialled_again(self) -> None:
+        """A chat whose link broke is dialled again by itself, and is the same chat."""
+        self.chatting()
+        self.world.drop(self.leader, self.follower)
+        self.assertIsNone(self.leader.link_with(self.follower))
+        self.world.wait(40)
+        self.assert_one_link()
+        self.assertEqual(self.follower.told(api.Asked), [])
+
+    def test_outgoing_link_lost_before_consent(self) -> None:
+        """A link that broke while the other side was being asked is dialled again."""
+        self.follower.do(api.RemoveContact(who="low"))
+        self.leader.dials(self.follower)
+        self.world.settle()
+        self.assertEqual(len(self.follower.told(api.Asked)), 1)
+        self.world.drop(self.leader, self.follower)
+        self.assertEqual([event.reason for event in self.follower.told(api.AskEnded)], ["gone"])
+        self.world.wait(40)
+        self.assertEqual(len(self.follower.told(api.Asked)), 2)
+        self.follower.do(api.Accept(who=self.follower.name_of(self.leader)))
+        self.assert_open()
+
+    def assert_open(self) -> None:
+        self.assertTrue(self.leader.peer.links.has_open(self.follower.id))
+        self.assertTrue(self.follower.peer.links.has_open(self.leader.id))
+
+    def test_request_moves_to_the_new_link(self) -> None:
+        """Who asks, is cut off, and asks again before that is noticed, is accepted on the link that lives."""
+        self.follower.do(api.RemoveContact(who="low"))
+        self.leader.dials(self.follower)
+        self.world.settle()
+        [wire] = self.world.between(self.leader, self.follower)
+        wire.cut = True
+        wire.dialling.lost(OSError("the network changed"))
+        self.world.wait(40, step=0.5)
+        self.assertEqual(len(self.follower.told(api.Asked)), 1)
+        self.follower.do(api.Accept(who=self.follower.name_of(self.leader)))
+        self.assert_open()
+
+    def test_handshake_that_never_ends(self) -> None:
+        """A far side that connects and then says nothing is given up, and tried again."""
+        self.world.listeners[self.follower.host, 6666] = _Mute()  # type: ignore[assignment]
+        self.leader.dials(self.follower)
+        self.world.wait(60)
+        self.assertLessEqual(len(self.leader.sweep.connections), 4)
+        self.follower.listen()
+        self.world.wait(40)
+        self.assert_open()
+
+
+class _Mute:
+    """A listener whose protocols never answer."""
+
+    def buildProtocol(self, addr: object) -> object:
+        return Protocol()
+
+
+class InstanceTests(PairTests):
+    def test_F24_another_instance_displaces_the_older(self) -> None:
+        """A second process with the same key displaces the first, which stops and asks its person."""
+        self.chatting(self.follower)
+        second = self.world.node(HIGHER, handle="high", host="10.0.0.77")
+        second.knows(self.leader)
+        dialled = len(self.follower.dialler.dialled)
+        second.dials(self.leader)
+        self.world.settle()
+        self.assertEqual(len(self.follower.told(api.Displaced)), 1)
+        self.assertEqual(len(self.follower.told(api.Ended)), 1)
+        self.assertIsNotNone(second.link_with(self.leader))
+        self.world.wait(120)
+        self.assertEqual(len(self.follower.dialler.dialled), dialled, "the displaced instance fights")
+        self.assertEqual(second.told(api.Displaced), [])
+
+    def test_displaced_code(self) -> None:
+        """The older link, of another nonce, is told `displaced`; one of the same nonce is none."""
+        older = Stranger(self.world, LOWER).dial(self.follower)
+        same = Stranger(self.world, LOWER).dial(self.follower)
+        self.assertIsNone(older.code)
+        newer = Stranger(self.world, LOWER)
+        newer.hello = type(newer.hello)(version=1, handle="stranger", nonce=b"M" * 16, store=b"S" * 16)
+        newer.dial(self.follower)
+        self.assertEqual((older.code, same.code, newer.code), ("displaced", "displaced", None))
+
+    def test_displaced_link_is_not_used(self) -> None:
+        """What was asked over a link of an older instance is void."""
+        older = Stranger(self.world, "carol").dial(self.follower)
+        older.say(Ask(text="first"))
+        newer = Stranger(self.world, "carol")
+        newer.hello = type(newer.hello)(version=1, handle="stranger", nonce=b"M" * 16, store=b"S" * 16)
+        newer.dial(self.follower).say(Ask(text="second"))
+        self.assertEqual([event.reason for event in self.follower.told(api.AskEnded)], ["gone"])
+        [request] = self.follower.peer.links.requests.values()
+        self.assertEqual(request.text, "second")
+
+    def test_hello_to_oneself(self) -> None:
+        """A link to oneself is refused, once and for all."""
+        self.leader.do(api.Connect(who=self.leader.address))
+        [ended] = self.leader.told(api.Ended)
+        self.assertEqual(ended.reason, "self")
+        self.assertEqual(self.leader.peer.links.all(), [])
+        self.world.wait(60)
+        self.assertEqual(len(self.leader.dialler.dialled), 1)
+
+    def test_another_key_answers(self) -> None:
+        """Where somebody else answers than the one who was dialled, nothing is said to them, and the search goes on."""
+        self.follower.leave()
+        carol = Stranger(self.world, "carol", self.follower.host).listen()
+        self.leader.dials(self.follower)
+        self.world.wait(30)
+        self.assertEqual(list(carol.came), [])
+        self.assertEqual(self.leader.told(api.Asking, api.Ended), [])
+        self.follower.listen()
+        self.world.wait(40)
+        self.assert_one_link()
+
+
+class GoodbyeTests(WorldTests):
+    """What follows from each code of section 5 of docs/protocol.md."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.node = self.world.node("alice")
+        self.far = Stranger(self.world, "bob", "10.0.0.9").listen()
+        self.node.do(api.AddContact(id=format_id(self.far.identity.id), name="bob"))
+
+    def open(self) -> None:
+        self.node.run(self.node.peer.want(self.far.identity.id, typed=[self.far.address]))
+        self.world.settle()
+        self.far.say(Accept(scope="once"))
+        self.assertTrue(self.node.peer.links.has_open(self.far.identity.id))
+
+    def dials_after(self, code: str) -> int:
+        """How often it dials in the minute after a goodbye."""
+        before = len(self.node.dialler.dialled)
+        self.far.connection.send(Bye(code=code))
+        self.world.settle()
+        self.world.wait(60)
+        return len(self.node.dialler.dialled) - before
+
+    def test_those_that_end_a_chat(self) -> None:
+        """After closed, rejected, expired, displaced and self nobody dials by himself, and the person is told once."""
+        for code in ("closed", "rejected", "expired", "displaced", "self"):
+            self.node.events.clear()
+            self.open()
+            self.assertEqual(self.dials_after(code), 0, code)
+            self.assertEqual([event.reason for event in self.node.told(api.Ended)], [code])
+            self.assertEqual(len(self.node.told(api.Displaced)), code == "displaced")
+
+    def test_those_that_do_not(self) -> None:
+        """After every other code, known or not, the chat is dialled again."""
+        for code in sorted({*(code.value for code in EndCode), "from-the-future"}):
+            if code in ("closed", "rejected", "expired", "displaced", "self"):
+                continue
+            self.open()
+            self.node.events.clear()
+            self.assertGreaterEqual(self.dials_after(code), 1, code)
+            self.assertEqual(self.node.told(api.Ended), [], code)
+            self.far.say(Accept(scope="once"))
+            self.node.do(api.Close(who="bob"))
+            self.world.wait(6)
+
+    def test_closed_counts_though_another_link_is_there(self) -> None:
+        """Who closes has closed the chat, whichever of several links the word came over."""
+        self.open()
+        first = self.far.connection
+        again = Stranger(self.world, "bob", "10.0.0.9").dial(self.node)
+        first.send(Bye(code="closed"))
+        self.world.settle()
+        self.assertEqual([event.reason for event in self.node.told(api.Ended)], ["closed"])
+        self.assertEqual(again.code, "closed")
+
+    def test_connect_at_once_after_their_close(self) -> None:
+        """A wish that comes after their goodbye is not ended by the late end of the old link."""
+        self.open()
+        old = self.world.wires[-1]
+        self.far.connection.send(Bye(code="closed"))
+        old.move(old.listening)
+        self.world.clock.advance(0)
+        self.assertEqual([event.reason for event in self.node.told(api.Ended)], ["closed"])
+        self.node.run(self.node.peer.want(self.far.identity.id, typed=[self.far.address]))
+        self.world.settle()
+        self.far.say(Accept(scope="once"))
+        self.world.wait(8)
+        self.assertEqual(len(self.node.told(api.Ended)), 1)
+        self.assertTrue(self.node.peer.links.has_open(self.far.identity.id))
+
+    def test_close_is_told_once(self) -> None:
+        """Both close at the same moment: each person is told once."""
+        self.open()
+        self.far.connection.send(Bye(code="closed"))
+        self.node.do(api.Close(who="bob"))
+        self.world.wait(8)
+        self.assertEqual([event.reason for event in self.node.told(api.Ended)], ["closed"])
