@@ -23,7 +23,24 @@ from p2pchat.core.identity import (
     safety_number,
     short_id,
 )
-from p2pchat.core.messages import Signed, encode, tag_of
+from p2pchat.core.messages import (
+    Accept,
+    Ask,
+    Bye,
+    Entry,
+    Have,
+    Hello,
+    Holding,
+    Message,
+    Ping,
+    Pong,
+    Seen,
+    Select,
+    Signed,
+    Window,
+    encode,
+    tag_of,
+)
 
 from .examples import (
     ALICE,
@@ -251,6 +268,32 @@ def refused_entries() -> list[dict[str, str]]:
     ]
 
 
+def link() -> list[dict[str, str]]:
+    """A whole short peer link: Alice dials Bob, asks, says one thing, and closes. Bob has the lower id and leads."""
+    listing = Holding(stream=STREAM, first=1, base=BASE, seq=1, head=HEADS[1])
+    messages: list[tuple[str, Message]] = [
+        ("alice", EXAMPLES[0]),
+        ("bob", Hello(version=1, handle="bob", nonce=bytes([0xB2]) * 16, store=bytes([0xC2]) * 16)),
+        ("alice", Ask(text="about the grant")),
+        ("alice", Accept(scope="always")),
+        ("bob", Accept(scope="once")),
+        ("bob", Select()),
+        ("alice", Have(streams=(listing,), last=True)),
+        ("bob", Have(streams=(), last=True)),
+        ("alice", Entry(stream=STREAM, seq=1, bytes=ENTRIES[0])),
+        ("bob", Have(streams=(listing,))),
+        ("bob", Window(entries=1025, bytes=1_048_576 + len(ENTRIES[0]))),
+        ("bob", Seen(stream=STREAM, seq=1)),
+        ("bob", Ping(number=1)),
+        ("alice", Pong(number=1)),
+        ("alice", Bye(code="closed")),
+    ]
+    return [
+        {"from": sender, "type": tag_of(type(message)), "frame": encode_frame(encode(message)).hex()}
+        for sender, message in messages
+    ]
+
+
 def vectors() -> dict[str, Any]:
     """All of it."""
     return {
@@ -272,6 +315,7 @@ def vectors() -> dict[str, Any]:
         ),
         "conversation": conversation(),
         "refused_entries": refused_entries(),
+        "link": link(),
         "frames": frames(),
         "other_frames": other_frames(),
     }

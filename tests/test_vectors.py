@@ -1,6 +1,7 @@
 """docs/vectors.json against this implementation: the file is the reference."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.bodies import RecordBody, decode_body, encode_body
+from p2pchat.core.delivery import Exchange
+from p2pchat.core.effects import Received
 from p2pchat.core.entries import conversation_of, first_head, judge, next_head, stream_name
 from p2pchat.core.errors import EndCode, RemoteProtocolError, UsageError
 from p2pchat.core.framing import FrameBuffer, encode_frame
@@ -22,7 +25,8 @@ from p2pchat.core.identity import (
     short_id,
     verify,
 )
-from p2pchat.core.messages import MESSAGES, Message, decode, encode, tag_of
+from p2pchat.core.messages import MESSAGES, Entry, Have, Hello, Message, Ping, Pong, Window, decode, encode, tag_of
+from p2pchat.core.session import Session, Side, State
 
 FILE = Path(__file__).parent.parent / "docs" / "vectors.json"
 VECTORS: dict[str, Any] = json.loads(FILE.read_text("ascii"))
@@ -189,3 +193,85 @@ class FrameVectors(SynchronousTestCase):
             error = self.assertRaises(RemoteProtocolError, list, buffer.frames())
             assert isinstance(error, RemoteProtocolError)
             self.assertEqual(error.code, vector["code"])
+
+
+class LinkVectors(SynchronousTestCase):
+    def test_a_whole_link(self) -> None:
+        """The frames of a short link are legal one after the other, and what is acknowledged is what came."""
+        hellos: dict[str, Hello] = {}
+        for vector in VECTORS["link"][:2]:
+            hello = decode(body_of(vector["frame"]))
+            assert isinstance(hello, Hello)
+            hellos[vector["from"]] = hello
+        ids = {vector["name"]: bytes.fromhex(vector["id"]) for vector in VECTORS["identities"]}
+        self.assertLess(ids["bob"], ids["alice"])
+        sessions = {
+            "alice": Session(Side.FOLLOWER, hellos["alice"], 0.0),
+            "bob": Session(Side.LEADER, hellos["bob"], 0.0),
+        }
+        reader = Exchange(ids["bob"], ids["alice"], [], [])
+        answers: list[Message] = list(reader.opening())
+        for vector in VECTORS["link"]:
+            frame = bytes.fromhex(vector["frame"])
+            sender = sessions[vector["from"]]
+            receiver = sessions["bob" if vector["from"] == "alice" else "alice"]
+            message = decode(frame[4:])
+            assert message is not None
+            if isinstance(message, Have | Window) and vector["from"] == "bob":
+                self.assertEqual(message, answers.pop(0))
+            if not isinstance(message, Hello | Pong):
+                sender.send(message, 0.0)
+            self.assertEqual(sender.data_to_send(), frame)
+            given = list(receiver.receive(frame, 0.0))
+            if vector["from"] == "alice" and isinstance(message, Have | Entry):
+                for effect in reader.receive(message)[0]:
+                    if isinstance(effect, Received):
+                        moved = [(effect.incoming, effect.seq, effect.head)]
+                        answers += reader.committed(1, len(effect.data), moved)
+            self.assertEqual(given, [] if isinstance(message, Ping | Pong) else [message])
+        self.assertEqual({session.state for session in sessions.values()}, {State.CLOSED})
+        self.assertEqual(answers, [])
+
+
+class PageTests(SynchronousTestCase):
+    def test_examples_on_the_page(self) -> None:
+        """Every run of bytes in section 13 of the page is one of the vectors, and no frame of the link is left out."""
+        page = (FILE.parent / "protocol.md").read_text("utf-8")
+        section = page[page.index("\n## 13. Worked examples") :]
+        shown = shown_bytes(section)
+        everything = "\n".join(all_texts(VECTORS))
+        self.assertGreater(len(shown), 30)
+        for digits in shown:
+            self.assertIn(digits, everything)
+        for vector in VECTORS["link"]:
+            self.assertIn(vector["frame"], shown)
+        for vector in VECTORS["identities"][:1]:
+            self.assertIn(vector["written"], section)
+
+
+def shown_bytes(section: str) -> list[str]:
+    """The hexadecimal runs in the blocks of a page: a name and digits, that go on in lines without a name."""
+    runs: list[str] = []
+    for block in section.split("```")[1::2]:
+        for line in block.splitlines():
+            match = re.fullmatch(r"(\S.*?)? {2,}([0-9a-f]+)", line)
+            if match is None:
+                continue
+            if match[1]:
+                runs.append(match[2])
+            else:
+                runs[-1] += match[2]
+    return runs
+
+
+def all_texts(value: Any) -> list[str]:
+    """Every string in JSON."""
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for each in value.values() for text in all_texts(each)]
+        case list():
+            return [text for each in value for text in all_texts(each)]
+        case _:
+            return []
