@@ -294,6 +294,10 @@ class Entrant:
             self._stage = _Stage.ESTABLISHED
             self._admission.promote(self)
 
+    def report(self, incident: str) -> None:
+        """Write what it did, a few words of ours, where floods of the same are counted."""
+        self._admission.incidents.report(self.source, incident)
+
     def abort(self) -> None:
         """Its time is over."""
         self._stage = _Stage.GONE
@@ -307,10 +311,27 @@ def promote(transport: ITransport | None) -> None:
 
     For a connection that was dialled, or accepted without admission, nothing happens.
     """
+    entrant = _entrant(transport)
+    if entrant is not None:
+        entrant.promote()
+
+
+def report(transport: ITransport | None, incident: str) -> bool:
+    """
+    Write what whoever is at the other end of `transport`, a TLS transport, did: a line a minute, however often.
+
+    False for a connection that was dialled, or accepted without admission: how often those come is ours to say.
+    """
+    entrant = _entrant(transport)
+    if entrant is not None:
+        entrant.report(incident)
+    return entrant is not None
+
+
+def _entrant(transport: ITransport | None) -> Entrant | None:
     # The TLS transport stands on the socket's, whose protocol is the Entrant.
     entrant = getattr(getattr(transport, "transport", None), "protocol", None)
-    if isinstance(entrant, Entrant):
-        entrant.promote()
+    return entrant if isinstance(entrant, Entrant) else None
 
 
 def unmapped(host: str) -> IPAddress | None:

@@ -21,7 +21,8 @@ from ..core.addresses import unmap
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.messages import Address, Bye, Hello, Message, Reject, ServerHello
 from ..core.session import HELLO_WITHIN, Session, State
-from .admission import promote
+from .admission import promote, report
+from .records import IMetered
 from .sockets import set_link_options
 from .tls import Authenticated, authenticate, refusal_of
 
@@ -33,6 +34,9 @@ VIOLATION_WITHIN = 1.0
 
 PROGRESS_WITHIN = 60.0
 """Seconds in which a slow reader must take all that waits for it: Twisted tells of an empty buffer, and of no other."""
+
+MOST_PILED = 1024 * 1024
+"""Bytes that may be written to a reader that takes nothing: who makes us answer must read the answers (G10)."""
 
 SWEEP_EVERY = 1.0
 """Seconds between two looks at all links: one timer for all of them."""
@@ -121,7 +125,7 @@ class Sweep:
         return frozenset(self._connections)
 
 
-@implementer(IHandshakeListener, IPushProducer)
+@implementer(IHandshakeListener, IPushProducer, IMetered)
 class Connection(Protocol):
     """One link: `session` and `authenticated` are there from the keeper's `begin` on."""
 
@@ -131,6 +135,8 @@ class Connection(Protocol):
     authenticated: Authenticated
 
     def __init__(self, keeper: LinkKeeper, clock: IReactorTime, sweep: Sweep) -> None:
+        self.carried = 0
+        """Bytes that TLS gave us."""
         self._keeper = keeper
         self._clock = clock
         self._sweep = sweep
@@ -139,6 +145,7 @@ class Connection(Protocol):
         self._ending: Ending | None = None
         self._deadline: IDelayedCall | None = None
         self._paused_at: float | None = None
+        self._piled = 0
 
     # --- for the keeper
 
@@ -190,7 +197,8 @@ class Connection(Protocol):
         """End the link after a violation: abort before hello, otherwise say the code and abort soon."""
         if self._ending is not None:
             return
-        self.log.info("A link broke a rule: {code}, {detail!r}", code=code.value, detail=detail)
+        if not report(self.transport, f"broke a rule: {code.value}"):
+            self.log.info("A link broke a rule: {code}, {detail!r}", code=code.value, detail=detail)
         ending = Ending(code, False, detail)
         if self._begun and self.session.state is not State.GREETING:
             self._end(ending, VIOLATION_WITHIN)
@@ -226,6 +234,7 @@ class Connection(Protocol):
         self._flush()
 
     def dataReceived(self, data: bytes) -> None:
+        self.carried += len(data)
         if not self.alive:
             return
         try:
@@ -247,6 +256,10 @@ class Connection(Protocol):
             self._ending = Ending(EndCode.UNKNOWN, False, str(refusal or reason.getErrorMessage()))
         self._begun = False
         self._keeper.lost(self, self._ending)
+
+    def flooded(self) -> None:
+        """TLS reads no more: IMetered."""
+        self.fail(EndCode.RATE, "TLS records that carry nothing")
 
     # --- IPushProducer: the transport's buffer is full, or has room again
 
@@ -300,8 +313,12 @@ class Connection(Protocol):
 
     def _flush(self) -> None:
         data = self.session.data_to_send()
-        if data:
-            self._tls.write(data)
+        if not data:
+            return
+        self._tls.write(data)
+        self._piled = self._piled + len(data) if self.congested else 0
+        if self._piled > MOST_PILED:
+            self.abort("the reader does not take what it asks for")
 
     def _end(self, ending: Ending, within: float) -> None:
         if self._ending is not None:

@@ -40,6 +40,7 @@ from zope.interface import implementer
 
 from ..core.errors import HandshakeRefused, LocalProtocolError
 from .certificates import MAX_CHAIN, Credentials
+from .records import MeteredFactory
 from .verification import OwnKeyRules, Rules, ServerRules, is_address
 
 SERVER_PROTOCOL: Final = b"p2pchat-server/1"
@@ -209,7 +210,7 @@ class ListenerTLS(_Policy):
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
         """A factory of TLS transports around the protocols of `factory`, for a listening port."""
-        return TLSMemoryBIOFactory(self, False, factory, clock)
+        return MeteredFactory(self, False, factory, clock)
 
     def _make_context(self, credentials: Credentials) -> SSL.Context:
         context = super()._make_context(credentials)
@@ -230,7 +231,7 @@ class _DiallingPolicy(_Policy):
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
         """A factory of TLS transports around the protocols of `factory`, to connect with."""
-        return TLSMemoryBIOFactory(self, True, factory, clock)
+        return MeteredFactory(self, True, factory, clock)
 
     def _make_context(self, credentials: Credentials) -> SSL.Context:
         context = super()._make_context(credentials)
