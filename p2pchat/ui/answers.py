@@ -103,7 +103,8 @@ def _myself(myself: api.Myself) -> list[str]:
 
 
 def _server(server: api.ServerStatus) -> str:
-    words = {"online": f"online, seen as {host_of(server.observed)}, {server.online} others online"}
+    others = "1 other" if server.online == 1 else f"{server.online} others"
+    words = {"online": f"online, seen as {host_of(server.observed)}, {others} online"}
     state = words.get(server.state, server.state)
     why = f" ({reason_of(server.reason)})" if server.reason else ""
     return f"server {clean(server.address, Kind.LINE)}  {short_id(server.id)}  {server.trust}  {state}{why}"

@@ -113,6 +113,7 @@ class AtTerminal(FrontEnd):
         """Greet, and connect if that was asked for."""
         super().begin()
         self._prompt.show(note("/help lists the commands, /quit leaves"))
+        self._prompt.begin()
         self._console.begin(self.settings.to, self.settings.trust_first)
 
     def stopService(self) -> "Deferred[None] | None":

@@ -100,9 +100,12 @@ class Prompt(Service):
     # --- in the reactor's thread
 
     def startService(self) -> None:
-        """Show the prompt as soon as the reactor runs."""
+        """Take the terminal; nothing is shown before `begin`, so that a failed start leaves no trace on it."""
         super().startService()
         self._session = self._make_session()
+
+    def begin(self) -> None:
+        """Show what waits, and the prompt."""
         self._reactor.callWhenRunning(self._thread.start)
 
     def stopService(self) -> "Deferred[None] | None":
@@ -181,6 +184,7 @@ class Prompt(Service):
         """One line; false if the person leaves."""
         assert self._session is not None
         try:
+            self._write(self._take(AT_ONCE))
             kept, self._kept = self._kept, ""
             line = self._session.prompt(
                 self._prompt, default=kept, handle_sigint=False, set_exception_handler=False, pre_run=self._begin
