@@ -306,6 +306,40 @@ class DeadLinkTests(PairTests):
         self.world.wait(40)
         self.assert_open()
 
+    def test_one_handshake_at_a_time(self) -> None:
+        """An address is not dialled again while a handshake with it is under way."""
+        self.world.listeners[self.follower.host, 6666] = _Mute()  # type: ignore[assignment]
+        self.leader.dials(self.follower)
+        self.world.wait(9)
+        self.assertEqual(len(self.leader.dialler.dialled), 1)
+
+    def test_close_during_a_handshake(self) -> None:
+        """Who is not wanted any more when they are reached at last gets no consent."""
+        for steps in range(1, 12):
+            self.leader.dials(self.follower)
+            for _ in range(steps):
+                self.world.clock.advance(0)
+                ready = [plug for wire in self.world.wires for plug in wire.ready()]
+                if ready:
+                    ready[0].wire.move(ready[0])
+            self.leader.do(api.Close(who="high"))
+            self.world.wait(8)
+            self.assertFalse(self.leader.peer.links.all(), f"after {steps} steps")
+            self.assertFalse(self.follower.peer.links.all(), f"after {steps} steps")
+
+    def test_reached_at_two_addresses(self) -> None:
+        """A link that answers after the chat was closed is closed."""
+        far = Stranger(self.world, "carol", "10.0.0.9").listen()
+        self.leader.do(api.AddContact(id=format_id(far.identity.id), name="carol"))
+        self.leader.run(self.leader.peer.want(far.identity.id, typed=[far.address]))
+        talk = self.leader.peer.talk(far.identity.id)
+        assert talk is not None
+        self.world.clock.advance(0)
+        talk.wanted = False
+        self.world.settle()
+        self.assertEqual(far.code, "closed")
+        self.assertEqual(far.of(Ask), [])
+
 
 class _Mute:
     """A listener whose protocols never answer."""

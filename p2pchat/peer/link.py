@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
+
 from ..core.addresses import written
 from ..core.errors import EndCode, HandshakeRefused
 from ..core.identity import Identity, id_of
@@ -84,6 +86,8 @@ class Link:
         """Whether we have decided to accept."""
         self.rejected = False
         """Whether the far side sent Reject, and no Bye."""
+        self.settled: Deferred[None] = Deferred()
+        """Fires when the far side's hello came, or the link is over."""
         self.waits_since = 0.0
         """When the last step towards an open link was made, in the clock's seconds."""
         self._company = company
@@ -200,6 +204,7 @@ class Link:
                     self.close(EndCode.VERSION)
                 else:
                     self._company.greeted(self)
+                self._settle()
             case Ask():
                 self.asked = message
                 self._company.answered(self, message)
@@ -227,3 +232,8 @@ class Link:
         if not self._over:
             self._over = True
             self._company.ended(self, ending)
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self.settled.called:
+            self.settled.callback(None)

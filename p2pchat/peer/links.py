@@ -62,8 +62,8 @@ class Host(Protocol):
     def chat_with(self, identifier: bytes) -> Awaitable[Chat]:
         """The chat with somebody, made if there is none."""
 
-    def reached(self, link: Link) -> None:
-        """Somebody whom we dial answered, and it is the right key."""
+    def reached(self, link: Link) -> bool:
+        """Somebody whom we dial answered, and it is the right key; whether our person still wants that."""
 
     def opened(self, link: Link, chat: Chat) -> None:
         """A link was selected; the chat goes on over it."""
@@ -147,8 +147,10 @@ class Links:
         if facts.blocked:
             link.close(EndCode.REJECTED)
         elif link.intent is not None:
-            self._host.reached(link)
-            self._go_on_as_dialler(link)
+            if self._host.reached(link):
+                self._go_on_as_dialler(link)
+            else:
+                link.close(EndCode.CLOSED)
         else:
             self._judge(link, facts)
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -201,9 +201,19 @@ class Peer:
             self.environment.emit(Ended(person=None, address=written(address), reason=reason))
 
     async def dial(self, address: Address, wanted: bytes | None, text: str = "") -> None:
-        """Open a link to an address; raises what Twisted raises where TCP does not connect."""
+        """
+        Open a link to an address; returns when the far side said hello, or the link is over.
+
+        Raises what Twisted raises where TCP does not connect.
+        """
         link = Link(self.links, Intent(wanted, address, text))
-        await self._dialler.dial(address.host, address.port, self._tls, link)
+        connection = await self._dialler.dial(address.host, address.port, self._tls, link)
+        try:
+            await link.settled
+        except CancelledError:
+            if link.hello is None:
+                connection.abort("given up")
+            raise
 
     # --- what links tell
 
@@ -211,15 +221,18 @@ class Peer:
         """The chat with somebody, made if there is none."""
         return (await self.talk_with(identifier)).chat
 
-    def reached(self, link: Link) -> None:
-        """Somebody whom we dial answered."""
+    def reached(self, link: Link) -> bool:
+        """Somebody whom we dial answered; whether our person still wants that."""
         assert link.intent is not None
         talk = self._talks.get(link.id)
         if talk is not None:
             talk.pursuit.reached(link.intent.address)
-        if link.intent.wanted is None and self.people.consent(link.id) is not None:
+        if link.intent.wanted is not None:
+            return talk is not None and talk.wanted
+        if self.people.consent(link.id) is not None:
             # At an address that was typed somebody answered for whom consent stands: that is whom the person means.
             self._run(self.want(link.id, link.intent.text, [link.intent.address]))
+        return True
 
     def opened(self, link: Link, chat: Chat) -> None:
         """A link was selected; the chat goes on over it."""

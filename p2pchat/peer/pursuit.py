@@ -99,6 +99,8 @@ class Pursuit:
         self._timer: IDelayedCall | None = None
         self._dials: dict[Address, Deferred[None]] = {}
         self._starts: list[IDelayedCall] = []
+        self._began = -FIRST_WAIT
+        """When the last round began."""
 
     def start(self) -> None:
         """Dial now, and again until somebody is reached."""
@@ -124,9 +126,10 @@ class Pursuit:
         self.stop()
 
     def hurry(self) -> None:
-        """There is reason to think that they can be reached now: do not wait."""
+        """There is reason to think that they can be reached now: wait no longer than the shortest wait."""
         if self._timer is not None:
-            self._timer.reset(0)
+            earliest = self._began + FIRST_WAIT
+            self._timer.reset(max(0.0, min(self._timer.getTime(), earliest) - self._clock.seconds()))
 
     @property
     def dialling(self) -> bool:
@@ -144,6 +147,7 @@ class Pursuit:
 
     def _round(self) -> None:
         self._starts = [start for start in self._starts if start.active()]
+        self._began = self._clock.seconds()
         targets = [
             target
             for target in self._targets()
