@@ -21,19 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from .stranger_words import (
-    LARGE_FRAME,
-    SERVER_DOMAIN,
-    Broken,
-    Frames,
-    Identity,
-    Message,
-    frame,
-    proves,
-    read_record,
-    record,
-    sha256,
-)
+from .stranger_fields import Broken, Message
+from .stranger_words import LARGE_FRAME, SERVER_DOMAIN, Frames, Identity, frame, proves, read_record, record, sha256
 
 SERVER_PROTOCOL = b"p2pchat-server/1"
 PEER_PROTOCOL = b"p2pchat-peer/1"

@@ -13,16 +13,8 @@ from typing import Any
 import msgspec
 
 from .stranger import PATIENCE, Link, Stranger
-from .stranger_words import (
-    Broken,
-    Message,
-    chain,
-    conversation,
-    head_of,
-    is_int,
-    read_record,
-    refusal,
-)
+from .stranger_fields import Broken, Message
+from .stranger_words import chain, conversation, head_of, read_record, refusal
 
 START_ENTRIES, START_BYTES = 256, 262_144
 """The window after `select`."""
@@ -301,6 +293,8 @@ class Chat:
             case "window":
                 self.room.raise_to(message["entries"], message["bytes"])
                 self.send_rest()
+            case "refused" | "seen" if message["stream"] in self.replaced:
+                pass  # the other side has not read our `reset` yet
             case "refused":
                 stream = self._own(message["stream"])
                 stream.refused[message["seq"]] = message["code"]
@@ -329,8 +323,6 @@ class Chat:
         name = holding["stream"]
         if name[:64] != self.conversation + self.far_id or len(name) != 80:
             raise Broken("violation")
-        if not is_int(holding["first"], 1) or not is_int(holding["seq"]):
-            raise Broken("malformed")
         stream = self.theirs.setdefault(name, Stream(name, holding["first"], holding["base"]))
         stream.processed = max(stream.processed, holding.get("processed") or 0)
 
@@ -386,9 +378,8 @@ class Chat:
             self.answered.append(message)
             return
         stream = self._own(message["stream"])
-        first, last = max(message["first"], stream.first), min(message["last"], stream.seq)
-        for seq in range(first, last + 1):
+        for seq in range(max(message["first"], stream.first), min(message["last"], stream.seq) + 1):
             data = stream.at(seq)
             self.room.use(data)
             self.link.send("entry", stream=stream.name, seq=seq, history=True, bytes=data)
-        self.link.send("history", stream=stream.name, first=first, last=last)
+        self.link.send("history", stream=stream.name, first=message["first"], last=message["last"])

@@ -8,45 +8,25 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-Message = dict[str, Any]
+from .stranger_fields import BODIES, ENTRY, MESSAGES, RECORD, Broken, Message
 
 KEY_PREFIX = bytes.fromhex("302a300506032b6570032100")
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-HANDLE = re.compile(r"[a-z0-9._-]{1,32}")
 
 SMALL_FRAME = 16_384
 LARGE_FRAME = 65_536
-MAX_ENTRY = 61_440
 MAX_TEXT = 16_384
-MAX_RECORD = 4_096
-MAX_INT = 2**53 - 1
 SAFETY_ROUNDS = 5_200
 DEFAULT_PORT = 8888
 
-DEFAULTS: dict[str, Message] = {
-    "hello": {"features": []},
-    "server-hello": {"features": []},
-    "changes": {"listings": [], "gone": []},
-    "ask": {"text": ""},
-    "reject": {"code": "rejected"},
-    "have": {"last": False},
-    "entry": {"history": False},
-}
-"""What an absent field means."""
-
 SERVER_DOMAIN = b"p2pchat server v1\0"
 RECORD_DOMAIN = b"p2pchat record v1\0"
-
-
-class Broken(Exception):
-    """The other side did what the page forbids; the argument is the code of section 5."""
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -109,7 +89,9 @@ def written(identifier: bytes) -> str:
 
 def read_id(text: str) -> bytes:
     """An id that people wrote; ValueError if it is none."""
-    plain = re.sub(r"[-\s]", "", text).lower().translate({ord("o"): "0", ord("i"): "1", ord("l"): "1"})
+    if not text.isascii():
+        raise ValueError(text)
+    plain = re.sub(r"[- \t\r\n]", "", text).lower().translate({ord("o"): "0", ord("i"): "1", ord("l"): "1"})
     if len(plain) != 56 or any(letter not in ALPHABET for letter in plain):
         raise ValueError(text)
     bits = "".join(f"{ALPHABET.index(letter):05b}" for letter in plain[:52])
@@ -136,10 +118,11 @@ def safety_number(one: bytes, other: bytes) -> str:
 
 def read_join_link(link: str) -> tuple[str, int, bytes]:
     """Host, port, and the server's id."""
-    found = re.fullmatch(r"p2pchat://(\[[^\]]+\]|[^:/\[\]]+)(?::(\d+))?/#(.+)", link)
-    if not found:
+    found = re.fullmatch(r"p2pchat://(\[[^\]]+\]|[^:/\[\]]+)(?::([0-9]+))?/#(.+)", link)
+    port = int(found[2] or DEFAULT_PORT) if found else 0
+    if not found or not 1 <= port <= 65535:
         raise ValueError(link)
-    return found[1].strip("[]"), int(found[2] or DEFAULT_PORT), read_id(found[3])
+    return found[1].strip("[]"), port, read_id(found[3])
 
 
 # --- section 4
@@ -171,24 +154,40 @@ class Frames:
                 return
             body, self._data = self._data[4 : 4 + length], self._data[4 + length :]
             message = decoded(body)
-            if not str(message["type"]).startswith("x-"):
+            if message is not None:
                 yield message
 
 
-def decoded(body: bytes) -> Message:
-    """A message from the bytes of its frame."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decoded(body: bytes) -> Message | None:
+    """A message from the bytes of its frame; None for one to be skipped."""
     try:
         message = msgspec.msgpack.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Broken("malformed") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise Broken("malformed")
-    return DEFAULTS.get(message["type"], {}) | message
+    if len(message) < pairs(body) and body.count(b"\xa4type") > 1:
+        raise Broken("malformed")
+    kind = message["type"]
+    if kind in MESSAGES:
+        return MESSAGES[kind].whole(message)
+    if kind.startswith("x-") and len(kind) <= 64:
+        return None
+    raise Broken("malformed")
 
 
-def is_int(value: object, least: int = 0) -> bool:
-    """Whether a value is what this protocol calls an integer."""
-    return type(value) is int and least <= value <= MAX_INT
+def pairs(data: bytes) -> int:
+    """How many keys a map in MessagePack has, those that stand twice counted twice."""
+    match data[0]:
+        case 0xDE:
+            return int.from_bytes(data[1:3], "big")
+        case 0xDF:
+            return int.from_bytes(data[1:5], "big")
+        case small:
+            return small & 0x0F
 
 
 # --- section 7: records
@@ -211,13 +210,13 @@ def record(owner: Identity, server: bytes, handle: str, counter: int, port: int 
 
 def read_record(signed: Message) -> Message:
     """What a record says, once its signature was checked; Broken otherwise."""
-    body = {"name": "", "addresses": []} | msgspec.msgpack.decode(signed["body"])
-    if len(signed["body"]) > MAX_RECORD or not proves(body["key"], RECORD_DOMAIN, signed["body"], signed["signature"]):
+    try:
+        body = RECORD.whole(msgspec.msgpack.decode(signed["body"]))
+    except (*UNREADABLE, Broken, TypeError, ValueError):
+        raise Broken("bad-record") from None
+    if not proves(body["key"], RECORD_DOMAIN, signed["body"], signed["signature"]):
         raise Broken("bad-record")
-    sound = len(body["server"]) == 32 and HANDLE.fullmatch(body["handle"]) and len(body["name"]) <= 64
-    if not (sound and len(body["addresses"]) <= 4 and is_int(body["counter"])):
-        raise Broken("bad-record")
-    return body  # type: ignore[no-any-return]
+    return body
 
 
 # --- section 9
@@ -243,21 +242,13 @@ def chain(head: bytes, entries: Iterable[bytes]) -> bytes:
 def refusal(data: bytes) -> str | None:
     """Why an entry's bytes cannot be taken, as the code of section 10."""
     try:
-        entry = msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        entry = ENTRY.whole(msgspec.msgpack.decode(data))
+        if entry["auth"] != "link":
+            return "auth"
+        if entry["kind"] in BODIES:
+            BODIES[entry["kind"]].whole(entry["body"])
+    except (*UNREADABLE, Broken, TypeError, ValueError, AttributeError):
         return "malformed"
-    if not isinstance(entry, dict) or not isinstance(entry.get("id"), bytes) or len(entry["id"]) != 16:
-        return "malformed"
-    if not all(is_int(entry.get(name)) for name in ("number", "lamport", "time")):
-        return "malformed"
-    kind, auth, body = (entry.get(name) for name in ("kind", "auth", "body"))
-    if not isinstance(kind, str) or not 1 <= len(kind) <= 32 or not isinstance(auth, str) or not 1 <= len(auth) <= 16:
-        return "malformed"
-    if auth != "link":
-        return "auth"
-    if kind == "text":
-        text = body.get("text") if isinstance(body, dict) else None
-        if not isinstance(text, str):
-            return "malformed"
-        return "too-big" if len(text.encode()) > MAX_TEXT else None
+    if entry["kind"] == "text" and len(entry["body"]["text"].encode()) > MAX_TEXT:
+        return "too-big"
     return None
