@@ -1,0 +1,116 @@
+"""
+A real peer in a program of the benchmark, which holds its api as any program may.
+
+    python -m benchmarks.chatter STATE NAME
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from benchmarks.lines import Answer, run, serve
+from p2pchat import api
+from p2pchat.config import PeerSettings
+from p2pchat.peer.service import PeerService
+
+
+class Chatter:
+    """The questions of the benchmark."""
+
+    def __init__(self, service: PeerService) -> None:
+        self._service = service
+        self._who = ""
+        self._opened: Deferred[None] = Deferred()
+        self._delivered: Deferred[None] = Deferred()
+        self._missing = 0
+        self._more: list[Any] = []
+        service.subscribe(self._take)
+
+    async def act(self, what: str, **values: Any) -> Answer:
+        """Do what is asked."""
+        match what:
+            case "connect":
+                await self._connect(**values)
+            case "one_by_one":
+                return await self._one_by_one(**values)
+            case "in_flight":
+                return await self._in_flight(**values)
+        return {"commits": self._commits}
+
+    async def _connect(self, address: str) -> None:
+        await self._service.execute(api.Connect(who=address))
+        await self._opened
+
+    async def _one_by_one(self, count: int, size: int) -> Answer:
+        """Seconds from saying to `queued` and to `delivered`, of one after the other."""
+        queued: list[float] = []
+        delivered: list[float] = []
+        for _ in range(count):
+            arrived = self._expect(1)
+            started = time.perf_counter()
+            await self._say(size)
+            queued.append(time.perf_counter() - started)
+            await arrived
+            delivered.append(time.perf_counter() - started)
+        return {"queued": queued, "delivered": delivered}
+
+    async def _in_flight(self, count: int, size: int, window: int) -> Answer:
+        """Seconds for `count` messages, of which `window` are not delivered yet, and commits for them."""
+        started, commits = time.perf_counter(), self._commits
+        arrived = self._expect(count)
+        self._more = [size] * count
+        for _ in range(min(window, count)):
+            self._say(self._more.pop())
+        await arrived
+        return {"seconds": time.perf_counter() - started, "commits": self._commits - commits}
+
+    def _expect(self, count: int) -> Deferred[None]:
+        self._missing = count
+        self._delivered = Deferred()
+        return self._delivered
+
+    def _say(self, size: int) -> Deferred[api.Reply]:
+        return self._service.execute(api.Say(who=self._who, text="x" * size))
+
+    def _take(self, event: api.Event) -> None:
+        match event:
+            case api.Answered(person=person):
+                self._service.execute(api.Confirm(who=person.id))
+            case api.Opened(person=person):
+                self._who = person.id
+                self._opened.callback(None)
+            case api.Delivered(numbers=numbers):
+                self._missing -= len(numbers)
+                for _ in numbers[: len(self._more)]:
+                    self._say(self._more.pop())
+                if self._missing == 0:
+                    self._delivered.callback(None)
+            case api.Problem(text=text) | api.Ended(reason=text):
+                print(text, file=sys.stderr)
+
+    @property
+    def _commits(self) -> int:
+        database = self._service._database
+        return 0 if database is None else database.commits
+
+
+async def start() -> None:
+    """Start the peer, and say where it listens."""
+    from twisted.internet import reactor
+
+    settings = PeerSettings(
+        state=Path(sys.argv[1]), name=sys.argv[2], listen_port=0, dial_port=0, interface="127.0.0.1", accept="all"
+    )
+    service = PeerService(settings, reactor)
+    chatter = Chatter(service)
+    service.startService()
+    await service.started
+    assert service.peer is not None
+    serve({"port": service.peer.listens[0].port}, chatter.act)
+
+
+if __name__ == "__main__":
+    run(start)
