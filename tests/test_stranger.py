@@ -320,6 +320,13 @@ class ChatTests(StrangerTestCase):
         [ended] = self.bob.hear(Ended, stranger.identity.id)
         self.assertEqual(ended.reason, "rejected")
 
+    def test_closes(self) -> None:
+        """Who closes a chat says so, and the person there is told."""
+        chat = self.chat()
+        chat.link.bye("closed")
+        [ended] = self.bob.hear(Ended, chat.me)
+        self.assertEqual(ended.reason, "closed")
+
     def test_windows(self) -> None:
         """Far more than the first window goes through: bob raises it, and every head fits."""
         chat = self.chat()
@@ -572,6 +579,20 @@ class RuleTests(StrangerTestCase):
                 link = self.dial(self.stranger())
                 link.send_bytes(frame(message))
                 self.assert_ends(link, code)
+
+    def test_versions(self) -> None:
+        """A newer version is spoken down to; one below the first is refused."""
+        for version, ending in ((7, None), (0, "version")):
+            with self.subTest(version=version):
+                stranger = self.stranger()
+                link = dial(self.bob.port, stranger.identity, PEER_PROTOCOL, self.bob.id)
+                self.addCleanup(link.cut)
+                link.send("hello", **stranger.hello() | {"version": version})
+                self.assertEqual(link.expect("hello")["version"], 1)
+                if ending is None:
+                    link.round_trip()
+                else:
+                    self.assert_ends(link, ending)
 
     def test_rate(self) -> None:
         """Control that comes without end is cut off."""

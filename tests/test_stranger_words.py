@@ -1,5 +1,6 @@
 """The stranger's own functions against docs/vectors.json: what is written from the page alone comes to the same."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.layers import imports
 from tests.stranger_fields import BODIES, ENTRY, MESSAGES, RECORD, Broken, Message
 from tests.stranger_words import (
     LARGE_FRAME,
@@ -28,7 +30,8 @@ from tests.stranger_words import (
     written,
 )
 
-VECTORS: Any = json.loads((Path(__file__).resolve().parent.parent / "docs/vectors.json").read_text())
+ROOT = Path(__file__).resolve().parent.parent
+VECTORS: Any = json.loads((ROOT / "docs/vectors.json").read_text())
 
 
 def plain(value: Any) -> Any:
@@ -49,6 +52,20 @@ def message_in(data: bytes) -> Message:
     frames.limit = LARGE_FRAME
     [message] = frames.feed(data)
     return message
+
+
+class ImportTests(SynchronousTestCase):
+    """Nothing of the stranger comes from where it is going to."""
+
+    def test_nothing_of_ours(self) -> None:
+        """The stranger's modules import other people's libraries, and each other."""
+        modules = {"stranger", "stranger_chat", "stranger_fields", "stranger_words"}
+        for module in modules:
+            tree = ast.parse((ROOT / f"tests/{module}.py").read_text())
+            for found in imports(f"tests/{module}.py", tree):
+                with self.subTest(module=module, name=found.name):
+                    self.assertFalse(found.within("p2pchat") or found.within("twisted"))
+                    self.assertTrue(not found.within("tests") or found.name.split(".")[1] in modules)
 
 
 class VectorTests(SynchronousTestCase):
