@@ -146,6 +146,17 @@ class NameTests(PeopleTests):
         """Of whom nothing is known is called by 16 letters of the id."""
         self.assertEqual(self.name(EVE), compact_id(EVE.id)[:16])
 
+    def test_handle_that_is_learnt_later(self) -> None:
+        """Who was known by the id alone is called by the handle once it is known; a petname is never replaced."""
+        self.run_(self.people.meet(EVE.id))
+        self.run_(self.people.meet(EVE.id, EVE.key, "eve"))
+        self.assertEqual(self.name(EVE), "eve")
+        self.run_(self.people.meet(EVE.id, EVE.key, "mallory"))
+        self.assertEqual(self.name(EVE), "eve")
+        self.run_(self.people.add(BOB.id, ""))
+        self.run_(self.people.meet(BOB.id, BOB.key, "eve"))
+        self.assertEqual(self.name(BOB), compact_id(BOB.id)[:16])
+
     def test_a_large_roster_is_listed_in_one_breath(self) -> None:
         """Naming everybody looks at each row of the roster once, not once for each row."""
         peers = [identity_of(f"peer {number}") for number in range(300)]

@@ -1,5 +1,7 @@
 """Dialling somebody until they are reached, on a Clock."""
 
+from itertools import pairwise
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -130,9 +132,7 @@ class PursuitTests(SynchronousTestCase):
             self.pursuit.hurry()
         times = [at for at, _ in self.dialled]
         self.assertGreaterEqual(len(times), 3)
-        self.assertTrue(
-            all(later - earlier >= QUIET_FOR - 1e-6 for earlier, later in zip(times, times[1:], strict=False))
-        )
+        self.assertTrue(all(later - earlier >= QUIET_FOR - 1e-6 for earlier, later in pairwise(times)))
         self.pursuit.stop()
 
     def test_typed_address(self) -> None:
@@ -164,7 +164,7 @@ class PursuitTests(SynchronousTestCase):
             self.clock.advance(0.1)
             self.fail_all()
         times = [at for at, _ in self.dialled]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         self.assertEqual(gaps, sorted(gaps))
         self.assertGreater(gaps[-1], 7)
         self.pursuit.stop()

@@ -149,8 +149,9 @@ class People:
     def _name(self, identifier: bytes, handle: str) -> str:
         """The petname; for a stranger the handle, with letters of the id where it would be taken for somebody else."""
         contact = self._contacts.get(identifier)
-        if contact is not None:
-            return contact.petname
+        return self._free_name(identifier, handle) if contact is None else contact.petname
+
+    def _free_name(self, identifier: bytes, handle: str) -> str:
         letters = compact_id(identifier)
         names = [handle] if handle and self._holders(handle) <= {identifier} else []
         # A petname may look even like a handle with letters behind it, so there is more than one way out.
@@ -252,6 +253,9 @@ class People:
                 identifier, lambda tables: tables.contacts.add(identifier, petname, wall, listed=False, key=key)
             )
         wanted = known._replace(key=known.key or key, hybrid_at=known.hybrid_at or (wall if hybrid else None))
+        if handle and not known.listed and known.petname == compact_id(identifier)[:16]:
+            # They were known by their id alone.
+            wanted = wanted._replace(petname=self._free_name(identifier, handle))
         return known if wanted == known else await self.change(wanted)
 
     async def add(self, identifier: bytes, petname: str) -> Contact:
