@@ -75,6 +75,15 @@ class PromptTests(SynchronousTestCase):
             rows = self.pane(history)
         return rows
 
+    def wait_until(self, condition, *keys):
+        """Until what is on the screen fulfils it; with `keys`, which are pressed meanwhile."""
+        end = time.monotonic() + PATIENCE
+        while not condition(rows := self.pane()):
+            self.assertLess(time.monotonic(), end, "\n".join(rows))
+            if keys:
+                self.press(*keys)
+            time.sleep(0.1)
+
     def log(self):
         file = self.directory / "state" / "log"
         return file.read_text() if file.exists() else ""
@@ -128,12 +137,15 @@ class PromptTests(SynchronousTestCase):
         self.tmux("send-keys", "-l", "something")
         self.wait_for("> something")
         self.press("C-c")
-        self.assertEqual(self.pane()[-1].strip(), ">")
-        time.sleep(2)  # apart from what follows: two within moments leave
+        self.wait_until(lambda rows: rows[-1] == ">")
+        # Apart by more than the time within which two leave, on a slow machine, they only say so.
+        self.wait_until(lambda rows: "code 0" in rows, "C-c")
+        self.assert_left(0)
+
+    def test_ctrl_c_once(self):
+        """Ctrl-C on an empty line says what a second one does."""
         self.press("C-c")
         self.wait_for("Ctrl-C again leaves")
-        self.press("C-c")
-        self.assert_left(0)
 
     def test_ctrl_d(self):
         """Ctrl-D on an empty line leaves."""
