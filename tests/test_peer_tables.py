@@ -89,7 +89,7 @@ class ThroughTheDatabase(TablesTestCase):
         connection = apsw.Connection(":memory:")
         connection.execute(script)
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        self.assertEqual(len(names), tables)
+        self.assertEqual(len([name for name in names if not name.startswith("search")]), tables)
         connection.close()
 
     def test_keys_use_an_index(self) -> None:
@@ -383,7 +383,9 @@ class EntriesTest(TablesTestCase):
     def test_numbered(self) -> None:
         """Messages of a range are counted, and what has no number is none."""
         stream = self.stream().stream
-        self.tables.entries.append_many(stream, [new(1, number=0), new(2, number=7), new(3, number=8), new(4, number=9)])
+        self.tables.entries.append_many(
+            stream, [new(1, number=0), new(2, number=7), new(3, number=8), new(4, number=9)]
+        )
         self.assertEqual(self.tables.entries.numbered(stream, 1, 3), (2, 7, 8))
         self.assertEqual(self.tables.entries.numbered(stream, 4, 99), (1, 9, 9))
         self.assertEqual(self.tables.entries.numbered(stream, 5, 99), (0, 0, 0))

@@ -89,7 +89,8 @@ def append_texts(
         rows.append(
             NewEntry(seq, head, draft.id, number, lamport, draft.time, draft.time, Kind.TEXT, AUTH_LINK, False, data)
         )
-    tables.entries.append_many(stream.stream, rows)
+    last = tables.entries.append_many(stream.stream, rows)
+    tables.search.add((last - len(rows) + place, draft.text) for place, draft in enumerate(drafts, 1))
     tables.conversations.set_counts(two.conversation, number, lamport)
     vector = _vector(tables, stream, two)
     if sent:

@@ -49,6 +49,8 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
         else:
             lamport = moved_lamport(lamport, received.judged.lamport)
         stored.append(result)
+    texts = [each for each in stored if each.entry and each.received.judged.kind == Kind.TEXT]
+    tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
     return stored
 

@@ -70,12 +70,15 @@ class Database(Generic[TablesT]):
         """
         return Deferred.fromCoroutine(self._open())
 
-    def write(self, operation: Callable[[TablesT], ResultT]) -> Deferred[ResultT]:
+    def write(self, operation: Callable[[TablesT], ResultT], scrub: bool = False) -> Deferred[ResultT]:
         """
         Run `operation` on the writer's thread; fires with its result when that is on the disk.
 
         Operations run in the order of the calls, and their Deferreds fire in it. What the operation raises undoes
         it alone and comes out here. Fails with `StoreFull` or another `StoreError` if it was not stored.
+
+        `scrub`: what was deleted up to here leaves the files too (the WAL, copies made by upgrades), at once unless a
+        long read is under way.
         """
         if not self._is_open:
             return fail(self._closed())
@@ -83,7 +86,7 @@ class Database(Generic[TablesT]):
             return fail(StoreError(f"the disk under {self.path} is too slow: nothing was stored; try again later"))
         result: Deferred[ResultT] = Deferred()
         self._health.waiting += 1
-        self._writes.submit(Job(operation, result))
+        self._writes.submit(Job(operation, result, scrub))
         return result
 
     def read(self, operation: Callable[[TablesT], ResultT], long: bool = False) -> Deferred[ResultT]:

@@ -57,10 +57,12 @@ class Place(NamedTuple):
     head: bytes
 
 
-_SELECT = (
+SELECT = (
     "SELECT entry, conversation, stream, party.peer, seq, head, id, number, lamport, written_at, arrived_at, kind, "
     "auth, history, bytes FROM entry JOIN party ON party.party = entry.author"
 )
+"""All of an entry; what follows says which."""
+
 _INSERT = (
     "INSERT INTO entry (conversation, stream, author, seq, head, id, number, lamport, written_at, arrived_at, kind, "
     "auth, history, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -107,9 +109,9 @@ class Entries:
         found: list[StoredEntry] = []
         size = 0
         for each in self._connection.execute(
-            f"{_SELECT} WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?", (stream, from_seq, max_entries)
+            f"{SELECT} WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?", (stream, from_seq, max_entries)
         ):
-            entry = _entry(each)
+            entry = stored_entry(each)
             size += len(entry.bytes or b"")
             if found and size > max_bytes:
                 break
@@ -117,7 +119,7 @@ class Entries:
         return found
 
     def numbered(self, stream: int, first: int, last: int) -> tuple[int, int, int]:
-        """Messages (entries with a number) at seqs `first` to `last`: how many, lowest and highest number; 0 if none."""
+        """Messages (entries with a number) at seqs `first` to `last`: how many, lowest and highest number, or zeros."""
         found = row(
             self._connection,
             "SELECT count(*), min(number), max(number) FROM entry WHERE stream = ? AND seq BETWEEN ? AND ? AND number",
@@ -178,7 +180,8 @@ class Entries:
         found = row(
             self._connection,
             "SELECT head FROM entry WHERE stream = ?1 AND seq = ?2 "
-            "UNION ALL SELECT base FROM stream WHERE stream = ?1 AND first = ?2 + 1",
+            "UNION ALL SELECT base FROM stream WHERE stream = ?1 AND first = ?2 + 1 "
+            "UNION ALL SELECT head FROM hole WHERE stream = ?1 AND seq = ?2",
             (stream, seq),
         )
         return None if found is None else bytes(found[0])
@@ -189,6 +192,24 @@ class Entries:
             "UPDATE entry SET stream = ?2, seq = ?3, head = ?4 WHERE entry = ?1", (tuple(each) for each in places)
         )
 
+    def move_away(self, places: Iterable[Place]) -> None:
+        """Like `move`, and the heads where they stood stay known."""
+        moving = list(places)
+        self._connection.executemany(
+            "INSERT INTO hole (stream, seq, head) SELECT stream, seq, head FROM entry WHERE entry = ?",
+            ((each.entry,) for each in moving),
+        )
+        self.move(moving)
+
+    def whole(self, stream: int, first: int, last: int) -> bool:
+        """Whether every entry from `first` to `last` stands there, with its bytes."""
+        found = row(
+            self._connection,
+            "SELECT count(*) FROM entry WHERE stream = ? AND seq BETWEEN ? AND ? AND bytes IS NOT NULL",
+            (stream, first, last),
+        )
+        return found is not None and found[0] == max(0, last - first + 1)
+
     def rewrite(self, entry: int, kind: str, bytes: bytes | None) -> None:
         """Give an entry another kind and other bytes (a cancelled one becomes void); its heads are `move`d apart."""
         changed(self._connection, "UPDATE entry SET kind = ?, bytes = ? WHERE entry = ?", (kind, bytes, entry))
@@ -198,15 +219,16 @@ class Entries:
         self._connection.executemany("UPDATE entry SET bytes = NULL WHERE entry = ?", ((each,) for each in entries))
 
     def _first(self, rest: str, *values: Value) -> StoredEntry | None:
-        found = row(self._connection, f"{_SELECT} {rest}", values)
-        return None if found is None else _entry(found)
+        found = row(self._connection, f"{SELECT} {rest}", values)
+        return None if found is None else stored_entry(found)
 
     def _all(self, rest: str, *values: Value) -> list[StoredEntry]:
-        return [_entry(found) for found in rows(self._connection, f"{_SELECT} {rest}", values)]
+        return [stored_entry(found) for found in rows(self._connection, f"{SELECT} {rest}", values)]
 
 
 _ABOVE_ALL = (1 << 63) - 1
 
 
-def _entry(found: tuple[Any, ...]) -> StoredEntry:
+def stored_entry(found: tuple[Any, ...]) -> StoredEntry:
+    """What a row of `SELECT` gives."""
     return StoredEntry._make((*found[:13], bool(found[13]), found[14]))

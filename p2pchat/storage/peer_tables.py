@@ -2,10 +2,14 @@
 
 import apsw
 
+from p2pchat.core.entries import Kind, judge
 from p2pchat.storage.contacts import Consents, Contacts
 from p2pchat.storage.conversations import Conversations, Parties, Streams
 from p2pchat.storage.entries import Entries
+from p2pchat.storage.lines import Lines
+from p2pchat.storage.remembered import Cursors, Doubts, Retentions
 from p2pchat.storage.schema import Schema
+from p2pchat.storage.search import Search
 from p2pchat.storage.servers import Records, Servers
 from p2pchat.storage.settings import Settings
 from p2pchat.storage.vectors import Progress, Refusals, Vectors
@@ -32,7 +36,19 @@ class PeerTables:
         self.vectors = Vectors(connection, parties)
         self.progress = Progress(connection, parties)
         self.refusals = Refusals(connection, parties)
+        self.lines = Lines(connection)
+        self.search = Search(connection)
+        self.cursors = Cursors(connection)
+        self.doubts = Doubts(connection)
+        self.retentions = Retentions(connection)
 
 
-PEER_SCHEMA = Schema("peer", int.from_bytes(b"p2pP"), 1, PeerTables)
-"""The database of a peer: storage/peer-1.sql."""
+def _index_everything(connection: apsw.Connection) -> None:
+    """From version 1: put the messages that are there into the full-text index."""
+    sql = "SELECT entry, bytes FROM entry WHERE kind = ? AND bytes IS NOT NULL"
+    stored = connection.execute(sql, (Kind.TEXT.value,))
+    Search(connection).add((entry, judge(data).text) for entry, data in stored)
+
+
+PEER_SCHEMA = Schema("peer", int.from_bytes(b"p2pP"), 2, PeerTables, after={1: _index_everything})
+"""The database of a peer: storage/peer-2.sql."""

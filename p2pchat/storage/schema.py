@@ -7,8 +7,8 @@ nothing here ever replaces a database that is there, or starts an empty one besi
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -49,6 +49,8 @@ class Schema(Generic[TablesT]):
     """Wraps a connection in typed functions."""
     source: Traversable = SCRIPTS
     """Where `NAME-VERSION.sql` and `NAME-FROM-to-TO.sql` are."""
+    after: Mapping[int, Callable[[apsw.Connection], None]] = field(default_factory=dict)
+    """By version: what the upgrade from it does beside its SQL, in the same transaction."""
 
     def script(self) -> str:
         """The SQL that makes an empty database of the current version."""
@@ -105,9 +107,19 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
         return _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
 
 
+def _nothing(connection: apsw.Connection) -> None:
+    """What most upgrades do beside their SQL."""
+
+
 def backup_file(path: Path, version: int) -> Path:
     """Where the copy of a database of `version` is kept when it is upgraded."""
     return path.with_name(f"{path.name}.version-{version}")
+
+
+def remove_backups(path: Path) -> None:
+    """Drop the copies that upgrades made: they hold what was said before. Raises OSError."""
+    for copy in path.parent.glob(f"{path.name}.version-*"):
+        copy.unlink(missing_ok=True)
 
 
 _NO_WAL = "the file system has no shared memory for SQLite's WAL; choose another directory with --state DIR"
@@ -122,6 +134,9 @@ def _connect(path: Path, flags: int, vfs: str | None, exclusive: bool = False) -
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.pragma("cell_size_check", True)
+    if flags & apsw.SQLITE_OPEN_READWRITE:
+        # What is freed is overwritten with zeros: also what the full-text index frees long before it is deleted.
+        connection.pragma("secure_delete", True)
     connection.pragma("temp_store", "MEMORY")  # temporary files would be one more way to be full
     return connection
 
@@ -234,6 +249,7 @@ def _upgrade(path: Path, schema: Schema[TablesT], connection: apsw.Connection, v
     connection.execute("BEGIN EXCLUSIVE")
     try:
         connection.execute(script)
+        schema.after.get(version, _nothing)(connection)
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise StoreError(
                 f"the upgrade of {path} to version {version + 1} failed: nothing was changed; use the older p2pchat "

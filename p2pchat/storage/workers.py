@@ -19,7 +19,15 @@ from twisted.python.failure import Failure
 from p2pchat.core.errors import StoreError
 from p2pchat.storage.executor import Deliver
 from p2pchat.storage.failures import DISK, ends_use, store_error
-from p2pchat.storage.schema import Schema, TablesT, open_reader, open_writer, prepare
+from p2pchat.storage.schema import (
+    BUSY_MILLISECONDS,
+    Schema,
+    TablesT,
+    open_reader,
+    open_writer,
+    prepare,
+    remove_backups,
+)
 
 BATCH_OPERATIONS = 1_024
 BATCH_SECONDS = 0.02
@@ -39,6 +47,8 @@ class Job(Generic[TablesT]):
 
     operation: Callable[[TablesT], Any]
     result: Deferred[Any]
+    scrub: bool = False
+    """Whether what it deletes is to be gone from the disk, and not from the tables alone."""
     value: Any = None
     error: Exception | None = None
 
@@ -85,6 +95,7 @@ class WriteWorker(Generic[TablesT]):
         self._health = health
         self._seconds = seconds
         self._wal_pages = 0
+        self._scrub_due = False
 
     def open(self) -> None:
         """Make or upgrade the database and open it. Raises the `StoreError` tree."""
@@ -105,8 +116,11 @@ class WriteWorker(Generic[TablesT]):
             self._operate(batch, more)
             self.connection.execute("COMMIT")
             self._health.commits += 1
+            self._scrub_due = self._scrub_due or any(each.scrub for each in batch)
         except Exception as error:
             self._give_up(batch, error)
+        if self._scrub_due and self._health.failed is None:
+            self._scrub()
         return partial(deliver, batch, self._health)
 
     def rest(self) -> None:
@@ -123,6 +137,19 @@ class WriteWorker(Generic[TablesT]):
         if self._health.failed is not None:
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self.connection.close()
+
+    def _scrub(self) -> None:
+        """Empty the WAL, which holds pages as they were before, and drop old copies of the database."""
+        self.connection.set_busy_timeout(0)
+        try:
+            # Where a long read holds the WAL this is done after a later transaction: nothing waits for it here.
+            self._scrub_due = not self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if self._vfs is None:
+                remove_backups(self._path)
+        except OSError as error:
+            self._log.warn("old copies of {path} could not be removed: {error}", path=str(self._path), error=str(error))
+        finally:
+            self.connection.set_busy_timeout(BUSY_MILLISECONDS)
 
     def _operate(self, batch: list[Job[TablesT]], more: Callable[[], Job[TablesT] | None]) -> None:
         end = self._seconds() + BATCH_SECONDS
@@ -161,9 +188,11 @@ class WriteWorker(Generic[TablesT]):
             self._log.error("rolling back {path} failed: {error}", path=str(self._path), error=str(second))
             self._fail(told)
 
-    def _checkpoint(self, mode: int) -> None:
+    def _checkpoint(self, mode: int) -> bool:
+        """Copy the WAL back; false if a reader was in the way."""
         try:
             self.connection.wal_checkpoint(mode=mode)
+            return True
         except apsw.BusyError:
             pass  # a long read is under way: the next checkpoint does it
         except Exception as error:
@@ -173,6 +202,7 @@ class WriteWorker(Generic[TablesT]):
             self._log.warn("copying the WAL of {path} back failed: {error}", path=str(self._path), error=str(error))
             if ends_use(error, told):
                 self._fail(told)
+        return False
 
     def _fail(self, told: StoreError) -> None:
         if self._health.failed is None:
