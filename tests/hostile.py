@@ -283,6 +283,10 @@ class Attack(TestCase):
         endpoint = TCP4ClientEndpoint(real_reactor, LOOPBACK, port, 10, (source, 0))
         return endpoint.connect(factory)
 
+    async def comes(self, liar: Liar, kind: str, count: int = 1) -> None:
+        """So many messages of a type come."""
+        await self.until(lambda: len(liar.of(kind)) >= count, f"{count} times {kind}")
+
     async def assert_gone(self, *callers: Caller) -> None:
         """These connections are closed by the far side, sooner or later."""
         await self.until(lambda: all(caller.lost is not None for caller in callers), "an end")

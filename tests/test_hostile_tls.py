@@ -54,6 +54,10 @@ class TLSAttack(Attack):
         self.assertEqual(victim.connections, [])
         await victim.undisturbed()
 
+    async def fall_to(self, wave: list[Caller], most: int) -> None:
+        """No more than so many of them are left."""
+        await self.until(lambda: sum(each.lost is None for each in wave) <= most, "refusals")
+
     def log_lines(self) -> list[LogEvent]:
         """What we write into the log from now on."""
         lines: list[LogEvent] = []
@@ -281,7 +285,7 @@ class Attacks:
         while done < COUNTS.connects:
             wave = await gatherResults([self.ensure(self.call(victim.port, "127.0.0.66")) for _ in range(11)])
             done += len(wave)
-            await self.until(lambda wave=wave: sum(each.lost is None for each in wave) <= 8, "refusals")
+            await self.fall_to(wave, 8)
             self.assertLessEqual(victim.admission.pending, 8)
             if done == 11:
                 other = await victim.greeted(MALLORY)
@@ -347,7 +351,7 @@ class Attacks:
             broken.hang_up()
             rude = await victim.greeted(MALLORY)
             rude.tell("no such thing")
-            await self.until(lambda rude=rude: rude.bye == "malformed", "a refusal")
+            await self.comes(rude, "bye")
             rude.hang_up()
             early = await victim.shaken(MALLORY)
             early.say(frame(b"\xc1"))

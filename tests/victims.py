@@ -117,6 +117,11 @@ class Victim:
         """The honest one still has its link, and what it asks for is done."""
         raise NotImplementedError
 
+    @property
+    def socket(self) -> Path:
+        """Where programs and admins of this machine talk to it."""
+        raise NotImplementedError
+
     def states(self) -> list[State]:
         """Where its links with strangers are."""
         return [each.session.state for each in self.connections if hasattr(each, "session")]
@@ -161,6 +166,10 @@ class ServerVictim(Victim):
 
     def _is_friend(self, connection: Connection) -> bool:
         return hasattr(connection, "authenticated") and connection.authenticated.key == FRIEND.key
+
+    @property
+    def socket(self) -> Path:
+        return self.service._settings.state / "socket"
 
     def record(self, peer: Identity, liar: Liar, **changes: Any) -> dict[str, Any]:
         """A record for this server, signed by `peer`."""
@@ -212,6 +221,19 @@ class PeerVictim(Victim):
         await self.do(api.AddContact(id=format_id(friend.id), name=name))
         return await self.chat(friend)
 
+    async def invite(self, friend: Identity) -> None:
+        """Make somebody a contact."""
+        await self.do(api.AddContact(id=format_id(friend.id), name=self.name_of(friend)))
+
+    @staticmethod
+    def name_of(friend: Identity) -> str:
+        """The petname of whoever was invited."""
+        return f"c{friend.id.hex()[:8]}"
+
+    @property
+    def socket(self) -> Path:
+        return self.service._directory.socket_file
+
     async def chat(self, friend: Identity) -> Talk:
         """A link with a contact on which everything is said up to the end of link-up."""
         liar = await self.greeted(friend)
@@ -258,7 +280,7 @@ class PeerVictim(Victim):
         return connection.authenticated.key == FRIEND.key
 
     async def opened(self, identity: Identity) -> Liar:
-        await self.do(api.AddContact(id=format_id(identity.id), name=f"c{identity.id.hex()[:8]}"))
+        await self.invite(identity)
         return (await self.chat(identity)).liar
 
     async def undisturbed(self) -> None:
