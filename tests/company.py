@@ -15,6 +15,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, TimeoutError as NoAnswer
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport
@@ -483,6 +484,13 @@ class Stranger:
         """Break the link."""
         self.connection.abort()
         self.world.settle()
+
+
+class Mute:
+    """A listener that takes connections and never says a word."""
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        return Protocol()
 
 
 def open_database(test: SynchronousTestCase, path: str | None = None) -> Database[PeerTables]:

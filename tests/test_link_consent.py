@@ -193,7 +193,7 @@ class StandingTests(ConsentTests):
         self.assert_asked(2)
 
     def test_once_ends_after_a_day(self) -> None:
-        """`once` is over after 24 h (here: less): a link that is lost then is not dialled again, and the next request is asked about."""
+        """`once` is over after 24 h (here: less): a link lost then is not dialled again, the next request is asked."""
         self.patch(people, "ONCE_LASTS", 300.0)
         self.open()
         self.world.wait(310)

@@ -2,15 +2,13 @@
 
 from random import Random
 
-from twisted.internet.protocol import Protocol
-
 from p2pchat import api
 from p2pchat.core.errors import EndCode
 from p2pchat.core.framing import encode_frame
 from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
 from p2pchat.core.session import State
-from tests.company import Node, Stranger, WorldTests, in_order
+from tests.company import Mute, Node, Stranger, WorldTests, in_order
 
 LOWER, HIGHER = in_order("alice", "bob")
 """The leader of the two, and the follower."""
@@ -298,7 +296,7 @@ class DeadLinkTests(PairTests):
 
     def test_handshake_that_never_ends(self) -> None:
         """A far side that connects and then says nothing is given up, and tried again."""
-        self.world.listeners[self.follower.host, 6666] = _Mute()  # type: ignore[assignment]
+        self.world.listeners[self.follower.host, 6666] = Mute()  # type: ignore[assignment]
         self.leader.dials(self.follower)
         self.world.wait(60)
         self.assertLessEqual(len(self.leader.sweep.connections), 4)
@@ -308,7 +306,7 @@ class DeadLinkTests(PairTests):
 
     def test_one_handshake_at_a_time(self) -> None:
         """An address is not dialled again while a handshake with it is under way."""
-        self.world.listeners[self.follower.host, 6666] = _Mute()  # type: ignore[assignment]
+        self.world.listeners[self.follower.host, 6666] = Mute()  # type: ignore[assignment]
         self.leader.dials(self.follower)
         self.world.wait(9)
         self.assertEqual(len(self.leader.dialler.dialled), 1)
@@ -339,13 +337,6 @@ class DeadLinkTests(PairTests):
         self.world.settle()
         self.assertEqual(far.code, "closed")
         self.assertEqual(far.of(Ask), [])
-
-
-class _Mute:
-    """A listener whose protocols never answer."""
-
-    def buildProtocol(self, addr: object) -> object:
-        return Protocol()
 
 
 class InstanceTests(PairTests):

@@ -123,7 +123,8 @@ class Peer:
         talk = await self.talk_with(identifier)
         talk.text = text
         talk.typed += [address for address in typed if address not in talk.typed]
-        talk.wanted, self._displaced = True, False
+        talk.wanted = True
+        self._insist()
         await self._remember(talk)
         if self._stopped or not talk.wanted:
             return
@@ -133,6 +134,13 @@ class Peer:
             self.links.consented(identifier, scope)
         if not self.links.of(identifier):
             talk.pursuit.start()
+
+    def _insist(self) -> None:
+        """Another instance displaced us, and our person goes on here."""
+        if self._displaced:
+            self._displaced = False
+            for server in self.servers:
+                server.start()
 
     async def close(self, identifier: bytes) -> None:
         """The person ends a chat: nobody dials any more, and the consent that stood for it is over."""

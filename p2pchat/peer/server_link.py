@@ -172,7 +172,9 @@ class ServerLink:
         self._dial.addErrback(lambda failure: self._dial_failed(failure.getErrorMessage()))
 
     async def _try(self) -> None:
-        await self._dialler.dial(self.server.host, self.server.port, self._tls, self)
+        connection = await self._dialler.dial(self.server.host, self.server.port, self._tls, self)
+        # There is nothing to say on it yet, but stop() must be able to end it.
+        self._connection = connection
 
     def _dial_failed(self, text: str) -> None:
         self._dial = None
@@ -194,6 +196,8 @@ class ServerLink:
     # --- LinkKeeper
 
     def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
+        if not self._running:
+            raise HandshakeRefused("we have stopped")
         if self.server.trust == "certified" and not authenticated.certified:
             raise HandshakeRefused("it had a certificate of an authority before and has none now")
         if not authenticated.certified and id_of(authenticated.key) != self.server.id:
@@ -234,7 +238,7 @@ class ServerLink:
             self._host.displaced(self.server.host)
             return
         refused = ending.code in (EndCode.FULL, EndCode.NOT_ADMITTED, EndCode.HANDLE_TAKEN, EndCode.VERSION)
-        reason = ending.code.value if ending.code is not EndCode.UNKNOWN else ending.detail
+        reason = ending.code.value if ending.by_them else ending.detail or ending.code.value
         self._lose(ServerState.REFUSED if refused else ServerState.LOST, reason)
 
     def _timer_off(self) -> None:
@@ -248,6 +252,9 @@ class ServerLink:
         proved = verify(hello.key, Domain.SERVER, self._authenticated.exporter, hello.proof)
         if not proved or id_of(hello.key) != self.server.id:
             raise RemoteProtocolError(EndCode.VIOLATION, "the server could not prove its key")
+        if hello.version < VERSION:
+            connection.close(EndCode.VERSION)
+            return
         self.observed = hello.observed
         self._server_time = hello.time
         self._run(self._register(connection, self.server.counter))
@@ -287,7 +294,8 @@ class ServerLink:
             if newer.key == own.key:
                 self._run(self._register(connection, newer.counter))
                 return
-        connection.close(message.reason)
+        known = message.reason is not EndCode.UNKNOWN
+        connection.close(message.reason, "" if known else "the server does not take our record, and we do not know why")
 
     def _watch(self, connection: Connection) -> None:
         connection.send(self.view.watch(True, self._host.watched()))
@@ -314,4 +322,4 @@ class ServerLink:
     def _failed(self, text: str) -> None:
         self.log.error("The link to the server failed: {text}", text=text)
         if self._connection is not None:
-            self._connection.close(EndCode.INTERNAL)
+            self._connection.close(EndCode.INTERNAL, text)
