@@ -26,6 +26,9 @@ from .config import (
 )
 from .core.errors import UsageError
 
+SEND_TIMEOUT = 60.0
+"""Seconds without progress after which `p2pchat send` gives up waiting, unless told otherwise."""
+
 HELP_COLUMN = 28
 """Where the help of an option begins."""
 
@@ -66,6 +69,7 @@ def make_parser() -> Parser:
     _add_roster(commands)
     _add_status(commands)
     _add_stop(commands)
+    _add_send(commands)
     _add_contact(commands)
     _add_identity(commands)
     return parser
@@ -195,6 +199,39 @@ def _add_stop(commands: Any) -> None:
         "neither runs.",
     )
     _state(parser, None)
+
+
+def _add_send(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "send",
+        "send a message through the running peer",
+        "Send a message to a contact through the peer that runs here, and wait until it is queued (on this disk), "
+        "delivered (on theirs) or seen. Without a chat one is begun, as with /connect. Exits with 0 when that is "
+        "reached, 3 if not in time (it stays queued and goes out by itself), 4 if it is refused, 5 if nobody is called "
+        "so, 6 if no peer runs.",
+        "With - each line of standard input is a message, in order; one of more than 16 KiB goes in parts.\n"
+        "examples:\n"
+        "  p2pchat send bob 'the build is done' --wait delivered --timeout 60\n"
+        "  make 2>&1 | p2pchat send bob -",
+    )
+    parser.add_argument("who", metavar="WHO", help="a contact's name, or a whole id")
+    parser.add_argument("text", metavar="TEXT", nargs="+", help="the message; -: the lines of standard input")
+    parser.add_argument(
+        "--wait",
+        choices=("queued", "delivered", "seen"),
+        default="delivered",
+        help="what to wait for (default: delivered)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=parse_timeout,
+        default=SEND_TIMEOUT,
+        help=f"exit with 3 if nothing gets on for so long (default: {SEND_TIMEOUT:.0f})",
+    )
+    parser.add_argument("--trust-first", action="store_true", help="take whoever has the name WHO now")
+    _state(parser, "peer")
 
 
 def _add_contact(commands: Any) -> None:

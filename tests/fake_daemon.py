@@ -7,6 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+HANGS_UP: dict[str, Any] = {"hangs-up": True}
+"""An event: close the connection instead."""
+
 ENDS: dict[str, Any] = {"ends": True}
 """An answer: close the connection and the socket, as a daemon that stops."""
 
@@ -15,8 +18,8 @@ class FakeDaemon:
     """
     Answers each command in `state` by its type.
 
-    An answer is a reply, or has "error"; of a list of them each is given in turn, and the last one again.
-    `commands` is what it was asked.
+    An answer is a reply, or has "error"; of a list of them each is given in turn, and the last one again. It may be
+    a function of the command. Its "then" are events that are told behind it. `commands` is what it was asked.
     """
 
     def __init__(self, state: Path, answers: dict[str, Any]) -> None:
@@ -52,11 +55,19 @@ class FakeDaemon:
         self.commands.append(request["command"])
         answers = self._answers[request["command"]["type"]]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if callable(answer):
+            answer = answer(request["command"])
         if answer is ENDS:
             answer = {"type": "done"}
             goes_on = False
         else:
             goes_on = True
+        answer = dict(answer)
+        events = answer.pop("then", [])
         fields = answer if "error" in answer else {"reply": answer}
-        connection.sendall(json.dumps({"version": 1, "request": request["request"], **fields}).encode() + b"\n")
+        lines = [{"version": 1, "request": request["request"], **fields}]
+        lines += [{"version": 1, "event": event} for event in events if event is not HANGS_UP]
+        connection.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        if HANGS_UP in events:
+            connection.shutdown(socket.SHUT_RDWR)
         return goes_on

@@ -16,7 +16,8 @@ from p2pchat.core.text import CUT
 from p2pchat.ui.drawing import Line, Origin
 from p2pchat.ui.lines import HANDLE_WAIT, MOST_WAITING, Lines
 from p2pchat.ui.output import WAITING_BYTES, Output
-from p2pchat.ui.source import LINE_BYTES, Source, Splitter
+from p2pchat.ui.source import Source
+from p2pchat.ui.splitter import LINE_BYTES, Splitter
 from tests.fake_api import BOB, CAROL, FakeApi, person
 
 

@@ -244,6 +244,82 @@ class CallTests(ClientCase):
         self.assertRaises(NotRunning, LocalClient(self.state, "server").call, StopServer(), Done)
 
 
+class SubmitTests(ClientCase):
+    def test_several_at_a_time(self) -> None:
+        """Requests may go out before the first is answered; what comes is given in order, events too."""
+
+        def talk(daemon: Daemon) -> None:
+            first, second = daemon.read(), daemon.read()
+            daemon.line(request=second, reply=DONE)
+            daemon.line(event={"type": "problem", "text": "1"})
+            daemon.line(request=first, error="no", exit_code=4)
+
+        self.serve(talk)
+        client = self.client()
+        numbers = [client.submit(StopServer()), client.submit(StopServer())]
+        came: list[Any] = []
+        while len(came) < 3:
+            answers, _ = client.receive(LONG)
+            came += answers
+        self.assertEqual([answer.request for answer in came], [numbers[1], None, numbers[0]])
+        self.assertEqual(client.decoded(came[0], Done), Done())
+        self.assertEqual(self.refused(Reported, "no", client.decoded, came[2], Done).exit_code, 4)
+        self.refused(UserError, "ended", client.receive, LONG)
+
+    def test_what_came_during_a_call(self) -> None:
+        """What comes while another answer is waited for is kept."""
+
+        def talk(daemon: Daemon) -> None:
+            first, second = daemon.read(), daemon.read()
+            daemon.line(event={"type": "problem", "text": "1"})
+            daemon.line(request=first, reply=DONE)
+            daemon.line(request=second, reply=DONE)
+
+        self.serve(talk)
+        client = self.client()
+        client.submit(StopServer())
+        client.call(StopServer(), Done)
+        answers, _ = client.receive(0)
+        self.assertEqual([answer.request for answer in answers], [None, 1])
+
+    def test_beside(self) -> None:
+        """It waits for another descriptor too, and no longer than told."""
+        self.serve(Daemon.wait_for_end)
+        client = self.client()
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.assertEqual(client.receive(0.01, reading), ([], False))
+        os.close(writing)
+        self.assertEqual(client.receive(LONG, reading), ([], True))
+        client.close()
+
+    def test_both_write(self) -> None:
+        """A daemon that reads nothing before its own lines are taken is no deadlock."""
+
+        def talk(daemon: Daemon) -> None:
+            for _ in range(64):
+                daemon.line(event={"type": "problem", "text": "x" * 65536})
+            for _ in range(64):
+                daemon.line(request=daemon.read(), reply=DONE)
+
+        self.serve(talk)
+        client = self.client()
+        for _ in range(64):
+            client.submit(WhoIs(who="x" * 60000))
+        came = 0
+        while came < 128:
+            came += len(client.receive(LONG)[0])
+
+    def test_detach(self) -> None:
+        """An open connection can be given away."""
+        self.serve(lambda daemon: daemon.send(b"x"))
+        client = self.client()
+        connection = client.detach()
+        client.close()
+        self.assertEqual(connection.recv(1), b"x")
+        connection.close()
+
+
 class EventTests(ClientCase):
     def test_events(self) -> None:
         """Events come in order, those before the answer too, until the daemon ends; unknown ones are left out."""

@@ -49,7 +49,9 @@ class LocalClient:
         self._timeout = timeout
         self._socket: socket.socket | None = None
         self._data = bytearray()
-        self._events: deque[Raw] = deque()
+        self._searched = 0
+        self._kept: deque[Answer] = deque()
+        """What came while something else was waited for."""
         self._number = 0
 
     def __enter__(self) -> "LocalClient":
@@ -78,8 +80,17 @@ class LocalClient:
             self._socket.close()
             self._socket = None
 
+    def detach(self) -> socket.socket:
+        """Give the open connection away: nothing was sent or received over it yet."""
+        connection, self._socket = self._connection, None
+        return connection
+
     def call(self, command: Any, reply: type[ReplyT]) -> ReplyT:
         """Have `command` executed; its reply, which must be a `reply`."""
+        return self.decoded(self._answer(self.submit(command)), reply)
+
+    def submit(self, command: Any) -> int:
+        """Ask without waiting for the answer, which comes under this number (`receive`)."""
         self._number += 1
         try:
             line = to_line(
@@ -88,7 +99,10 @@ class LocalClient:
         except UnicodeError:
             raise UsageError("that text is no Unicode; check the terminal's locale, or write it anew") from None
         self._send(line)
-        answer = self._answer(self._number)
+        return self._number
+
+    def decoded(self, answer: Answer, reply: type[ReplyT]) -> ReplyT:
+        """The reply in an answer; raises Reported if it is a refusal."""
         if answer.error is not None:
             raise Reported(answer.error, answer.exit_code or 1)
         try:
@@ -109,16 +123,37 @@ class LocalClient:
         """
         decoder = msgspec.json.Decoder(kinds)
         while True:
-            while self._events:
-                try:
-                    event = decoder.decode(self._events.popleft())
-                except msgspec.ValidationError:
-                    continue
-                yield event
-            answer = self._read(None)
+            answer = self._kept.popleft() if self._kept else self._read(None)
             if answer is None:
                 return
-            self._keep(answer)
+            if answer.error is not None:
+                raise Reported(answer.error, answer.exit_code or 1)
+            if not answer.event:
+                continue
+            try:
+                event = decoder.decode(answer.event)
+            except msgspec.ValidationError:
+                continue
+            yield event
+
+    def receive(self, timeout: float | None, beside: int | None = None) -> tuple[list[Answer], bool]:
+        """
+        Wait for answers and events: those that came, in order, and whether the descriptor `beside` can be read.
+
+        Neither, if `timeout` seconds (None: for ever) went by first. Raises UserError at the daemon's end.
+        """
+        if not self._kept and (answer := self._whole()) is not None:
+            self._kept.append(answer)
+        descriptors: list[Any] = [self._connection] if beside is None else [self._connection, beside]
+        readable, _, _ = select.select(descriptors, [], [], 0 if self._kept else timeout)
+        ended = self._connection in readable and not self._fetch()
+        while (answer := self._whole()) is not None:
+            self._kept.append(answer)
+        came = list(self._kept)
+        self._kept.clear()
+        if ended and not came:
+            raise self._ended()
+        return came, beside in readable
 
     def wait_for_end(self, timeout: float) -> bool:
         """Wait until the daemon has closed the connection, at most `timeout` seconds; whether it did."""
@@ -155,12 +190,20 @@ class LocalClient:
             os.close(directory)
 
     def _send(self, line: bytes) -> None:
-        try:
-            self._connection.sendall(line)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it closed the connection; why, stands in what it sent before
-        except TimeoutError:
-            raise self._stuck() from None
+        """Write it, and read meanwhile: a daemon whose answers nobody takes reads nothing more."""
+        connection, left = self._connection, memoryview(line)
+        while left:
+            readable, writable, _ = select.select([connection], [connection], [], self._timeout)
+            if not readable and not writable:
+                raise self._stuck()
+            if readable and not self._fetch():
+                return  # it closed the connection; why, stands in what it sent before
+            try:
+                left = left[connection.send(left, socket.MSG_DONTWAIT) :] if writable else left
+            except BlockingIOError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                return
 
     def _answer(self, number: int) -> Answer:
         end = time.monotonic() + self._timeout
@@ -170,29 +213,30 @@ class LocalClient:
             except TimeoutError:
                 raise self._stuck() from None
             if answer is None:
-                raise UserError(f"the {self.role} in {self.state} ended before it answered; look into its log")
+                raise self._ended()
             # An error without a number is about the whole connection.
             if answer.request == number or (answer.request is None and answer.error is not None):
                 return answer
-            self._keep(answer)
-
-    def _keep(self, answer: Answer) -> None:
-        if answer.error is not None:
-            raise Reported(answer.error, answer.exit_code or 1)
-        if answer.event:
-            self._events.append(answer.event)
+            self._kept.append(answer)
 
     def _read(self, timeout: float | None) -> Answer | None:
         """The next line; None at the end. Raises TimeoutError."""
-        searched = 0
-        while (end := self._data.find(b"\n", searched)) < 0:
-            searched = len(self._data)
-            if searched > MAX_ANSWER_LINE:
-                raise self._foreign()
+        while (answer := self._whole()) is None:
             if not self._receive(timeout):
                 return None
+        return answer
+
+    def _whole(self) -> Answer | None:
+        """The next line, if all of it is here."""
+        end = self._data.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._data)
+            if self._searched > MAX_ANSWER_LINE:
+                raise self._foreign()
+            return None
         line = bytes(self._data[:end])
         del self._data[: end + 1]
+        self._searched = 0
         try:
             answer = msgspec.json.decode(line, type=Answer)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -205,6 +249,10 @@ class LocalClient:
         readable, _, _ = select.select([self._connection], [], [], timeout)
         if not readable:
             raise TimeoutError
+        return self._fetch()
+
+    def _fetch(self) -> bytes:
+        """What can be read at once; nothing at the end."""
         try:
             data = self._connection.recv(_CHUNK)
         except ConnectionError:
@@ -225,6 +273,9 @@ class LocalClient:
 
     def _stuck(self) -> UserError:
         return UserError(f"the {self.role} in {self.state} does not answer; wait and try again, or look into its log")
+
+    def _ended(self) -> UserError:
+        return UserError(f"the {self.role} in {self.state} ended before it answered; look into its log")
 
     def _foreign(self) -> UserError:
         return UserError(

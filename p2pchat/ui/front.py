@@ -27,7 +27,8 @@ from .lines import Lines
 from .names import NamedApi
 from .output import Output
 from .prompt import IFrontReactor, Prompt
-from .source import STANDARD_INPUT, Source, Splitter
+from .source import STANDARD_INPUT, Source
+from .splitter import Splitter
 from .transcript import Transcript
 from .words import Narrator
 

@@ -23,7 +23,8 @@ from p2pchat.core.errors import UserError
 from p2pchat.core.text import Kind, clean
 
 from .numbers import Numbers, write_numbers
-from .source import Source, Splitter
+from .source import Source
+from .splitter import Splitter
 from .words import name_of, reason_of
 
 MOST_WAITING = 1_000

@@ -1,0 +1,263 @@
+"""`p2pchat send`, against a peer that answers as the test wants."""
+
+import os
+import sys
+import threading
+from typing import Any
+
+from p2pchat.core.identity import Identity, format_id
+from p2pchat.oneshot import sending
+from tests.fake_daemon import HANGS_UP
+from tests.test_cli import CliCase
+
+BOB = format_id(Identity.from_seed(b"b" * 32).id)
+CAROL = format_id(Identity.from_seed(b"c" * 32).id)
+DONE = {"type": "done"}
+
+
+def person(identifier: str = BOB, name: str = "bob", **fields: Any) -> dict[str, Any]:
+    return {"id": identifier, "name": name, "contact": True, "chat": "open", **fields}
+
+
+def people(**fields: Any) -> dict[str, Any]:
+    return {"type": "people", "people": [person(**fields)]}
+
+
+def told(kind: str, *numbers: int, identifier: str = BOB) -> dict[str, Any]:
+    return {"type": kind, "person": person(identifier), "numbers": numbers, "at": 0}
+
+
+class SendCase(CliCase):
+    """Bob is a contact, and the peer says what `then` gives behind each message."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.number = 12
+        self.then: dict[int, list[dict[str, Any]]] = {}
+        self.who_is: Any = people()
+
+    def say(self, command: dict[str, Any]) -> dict[str, Any]:
+        self.number += 1
+        accepted = {"type": "accepted", "person": person(), "author": "alice", "number": self.number}
+        return {**accepted, "then": self.then.get(self.number, [])}
+
+    def start(self, **answers: Any) -> None:
+        standing = {"subscribe": DONE, "who_is": self.who_is, "say": self.say}
+        self.daemon = self.serve(self.state, **{**standing, **answers})
+
+    def asked(self, kind: str) -> list[dict[str, Any]]:
+        return [command for command in self.daemon.commands if command["type"] == kind]
+
+    def texts(self) -> list[str]:
+        return [command["text"] for command in self.asked("say")]
+
+    def feed(self, *pieces: bytes) -> None:
+        """Standard input."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.patch(sending, "STANDARD_INPUT", reading)
+
+        def write() -> None:
+            for piece in pieces:
+                os.write(writing, piece)
+            os.close(writing)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        self.addCleanup(thread.join)
+
+
+class ReachTests(SendCase):
+    def test_queued(self) -> None:
+        """With --wait queued it is done once the message is on the disk, and its number is told."""
+        self.start()
+        self.assertEqual(self.succeeds("send", "bob", "hello", "--wait", "queued"), "alice#13 queued\n")
+        self.assertEqual(self.asked("say"), [{"type": "say", "who": BOB, "text": "hello"}])
+        self.assertEqual(self.asked("connect"), [])
+
+    def test_delivered(self) -> None:
+        """By default it waits until the message is on the other side's disk; what concerns others is skipped."""
+        others = [told("delivered", 13, identifier=CAROL), told("delivered", 12), {"type": "of-a-newer-version"}]
+        self.then[13] = [*others, told("delivered", 13)]
+        self.start()
+        self.assertEqual(self.succeeds("send", "bob", "two", "words"), "alice#13 delivered\n")
+        self.assertEqual(self.texts(), ["two words"])
+
+    def test_seen(self) -> None:
+        """With --wait seen, delivered is not enough."""
+        self.then[13] = [told("delivered", 13)]
+        self.start()
+        self.fails(3, "alice#13 is queued", "send", "bob", "hi", "--wait", "seen", "--timeout", "0.05")
+        self.then[14] = [told("seen", 13, 14)]
+        self.assertEqual(self.succeeds("send", "bob", "hi", "--wait", "seen"), "alice#14 seen\n")
+
+    def test_seen_is_delivered(self) -> None:
+        """Seen implies delivered."""
+        self.then[13] = [told("seen", 13)]
+        self.start()
+        self.succeeds("send", "bob", "hi")
+
+    def test_not_in_time(self) -> None:
+        """What is queued and not reached in time is 3, and the words say that it goes out by itself."""
+        self.start()
+        self.fails(3, "goes out when the two peers meet", "send", "bob", "hi", "--timeout", "0.05")
+
+    def test_the_peer_ends(self) -> None:
+        """A peer that ends while one waits has the message on its disk: 3."""
+        self.then[13] = [HANGS_UP]
+        self.start()
+        self.fails(3, f"the peer in {self.state} ended", "send", "bob", "hi")
+
+    def test_no_peer(self) -> None:
+        """Where no peer runs it is 6."""
+        self.fails(6, "no peer runs", "send", "bob", "hi")
+
+
+class RefusalTests(SendCase):
+    def test_nobody(self) -> None:
+        """Nobody of that name is 5, in the peer's own words."""
+        self.start(who_is={"error": "nobody is called bob here", "exit_code": 5})
+        self.fails(5, "nobody is called bob", "send", "bob", "hi")
+
+    def test_stranger(self) -> None:
+        """A handle alone proves nothing, so a stranger of that name is nobody, unless --trust-first says so."""
+        self.who_is = people(contact=False, chat="none")
+        self.start(connect={"type": "started", "person": person(), "address": ""})
+        self.fails(5, "no contact is called bob", "send", "bob", "hi")
+        self.assertEqual(self.texts(), [])
+        self.succeeds("send", "bob", "hi", "--trust-first", "--wait", "queued")
+        self.succeeds("send", BOB, "hi", "--wait", "queued")
+        self.assertEqual([command["who"] for command in self.asked("connect")], [BOB, BOB])
+
+    def test_no_chat(self) -> None:
+        """Where no chat is wanted one is begun first."""
+        self.who_is = people(chat="none")
+        self.start(connect={"type": "started", "person": person(chat="asking"), "address": ""})
+        self.succeeds("send", "bob", "hi", "--wait", "queued")
+        kinds = [command["type"] for command in self.daemon.commands]
+        self.assertEqual(kinds, ["subscribe", "who-is", "connect", "say"])
+
+    def test_refused(self) -> None:
+        """An end of the chat before it is delivered is 4."""
+        self.who_is = [people(), people(chat="none")]
+        ended = {"type": "ended", "address": "", "reason": "rejected"}
+        self.then[13] = [{**ended, "person": None}, {**ended, "person": person()}]
+        self.start()
+        self.fails(4, "bob: refused to chat; alice#13 is queued", "send", "bob", "hi")
+
+    def test_end_of_another_chat(self) -> None:
+        """The end of a chat before this one is nothing, if one is wanted now."""
+        ended = {"type": "ended", "person": person(), "address": "", "reason": "closed"}
+        self.then[13] = [ended, told("delivered", 13)]
+        self.start()
+        self.succeeds("send", "bob", "hi")
+
+    def test_cannot_take_it(self) -> None:
+        """A message that the other side cannot take is 4."""
+        refusal = {"type": "not-delivered", "person": person(), "reason": "too-big"}
+        self.then[13] = [{**refusal, "number": 12}, {**refusal, "number": 13}]
+        self.start()
+        self.fails(4, "cannot take #13", "send", "bob", "hi")
+
+    def test_not_taken(self) -> None:
+        """What the peer does not accept ends with the peer's line and code."""
+        self.start(say={"error": "the disk is full; make room", "exit_code": 1})
+        self.fails(1, "not sent: the disk is full", "send", "bob", "hi")
+
+    def test_nothing(self) -> None:
+        """An empty text is no message."""
+        self.start()
+        self.fails(2, "nothing to send", "send", "bob", "")
+
+    def test_strange_words(self) -> None:
+        """A reason of the other side cannot act on the terminal."""
+        self.who_is = [people(), people(chat="none")]
+        self.then[13] = [{"type": "ended", "person": person(), "address": "", "reason": "\x1b[2Jgone"}]
+        self.start()
+        self.fails(4, "gone", "send", "bob", "hi")
+        _, _, err = self.run_cli("send", "bob", "hi")
+        self.assertNotIn("\x1b", err)
+
+
+class InputTests(SendCase):
+    def test_lines(self) -> None:
+        """With - each line is a message, in order, an empty one too; the last may lack its end."""
+        self.feed(b"one\n\ntw", b"o\r\nthree")
+        self.start()
+        self.assertEqual(self.succeeds("send", "bob", "-", "--wait", "queued"), "alice: #13-#16 queued\n")
+        self.assertEqual(self.texts(), ["one", "", "two", "three"])
+
+    def test_delivered(self) -> None:
+        """The input is delivered when its last message is."""
+        self.feed(b"one\ntwo\n")
+        self.then[13], self.then[14] = [told("delivered", 13)], [told("delivered", 14)]
+        self.start()
+        self.assertEqual(self.succeeds("send", "bob", "-"), "alice: #13 #14 delivered\n")
+
+    def test_partly_delivered(self) -> None:
+        """What is missing is counted."""
+        self.feed(b"one\ntwo\nthree\n")
+        self.then[13] = [told("delivered", 13)]
+        self.start()
+        self.fails(3, "2 of 3 are queued", "send", "bob", "-", "--timeout", "0.05")
+
+    def test_many(self) -> None:
+        """Thousands of lines go out in order, with a bounded number of them unanswered."""
+        lines = [str(number) for number in range(3000)]
+        self.feed("\n".join(lines).encode())
+        self.start()
+        self.succeeds("send", "bob", "-", "--wait", "queued")
+        self.assertEqual(self.texts(), lines)
+
+    def test_empty(self) -> None:
+        """An empty input is done at once."""
+        self.feed(b"")
+        self.start()
+        self.assertEqual(self.succeeds("send", "bob", "-"), "")
+
+    def test_long_line(self) -> None:
+        """A line of more than 16 KiB goes in parts, as does a long text."""
+        self.feed(b"x" * 40_000 + b"\n")
+        self.start()
+        self.succeeds("send", "bob", "-", "--wait", "queued")
+        self.assertEqual(len(self.texts()), 3)
+        self.succeeds("send", "bob", "y" * 20_000, "--wait", "queued")
+        self.assertEqual(len(self.texts()), 5)
+        self.assertLessEqual(max(len(text.encode()) for text in self.texts()), 16_384)
+
+    def test_no_utf8(self) -> None:
+        """What is no UTF-8 becomes U+FFFD, and that is said."""
+        self.feed(b"a\xffb\n")
+        self.start()
+        code, out, err = self.run_cli("send", "bob", "-", "--wait", "queued")
+        self.assertEqual((code, out, self.texts()), (0, "alice#13 queued\n", ["a\ufffdb"]))
+        self.assertIn("1 pieces of the input were no UTF-8", err)
+
+    def test_arguments_that_are_no_utf8(self) -> None:
+        """So does what is none in an argument."""
+        self.start()
+        self.succeeds("send", "bob", os.fsdecode(b"a\xffb"), "--wait", "queued")
+        self.assertEqual(self.texts(), ["a\ufffdb"])
+
+    def test_silent_pipe(self) -> None:
+        """While all is delivered and the pipe is silent, no time runs out."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.patch(sending, "STANDARD_INPUT", reading)
+        self.then[13] = [told("delivered", 13)]
+        self.start()
+        os.write(writing, b"one\n")
+        timer = threading.Timer(0.3, os.close, [writing])
+        timer.start()
+        self.addCleanup(timer.join)
+        self.succeeds("send", "bob", "-", "--timeout", "0.1")
+
+
+class ImportTests(CliCase):
+    def test_without_twisted(self) -> None:
+        """It starts quickly: nothing that it needs imports Twisted."""
+        import subprocess
+
+        code = "import sys, p2pchat.oneshot.sending; print([name for name in sys.modules if 'twisted' in name])"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        self.assertEqual(found.stdout, "[]\n")
