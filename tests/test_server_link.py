@@ -272,7 +272,7 @@ class RegisteringTests(ServerLinkTests):
             if not self.far.links:
                 self.start()
             else:
-                self.world.wait(5)
+                self.world.wait(4)
             self.assertEqual(self.states()[-1], ("refused", code))
             self.assertEqual(self.dials_in(REFUSED_WAIT - 3), 0)
 
@@ -619,7 +619,7 @@ class RealServerTests(WorldTests):
 
     def test_two_instances(self) -> None:
         """A second process with one key displaces the first, which stays away."""
-        alice, bob = self.peers("alice", "bob")
+        alice, _ = self.peers("alice", "bob")
         second = self.world.node(alice.identity, host="10.0.0.99", handle="alice")
         joined(second).start()
         self.world.wait(200)
