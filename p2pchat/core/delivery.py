@@ -19,11 +19,13 @@ from .effects import (
     Processed,
     Question,
     Received,
+    ReceivedOld,
     RefusedThere,
     SeenThere,
 )
 from .entries import author_in, conversation_in, conversation_of, first_head, judge, next_head
 from .errors import EndCode, RemoteProtocolError
+from .fetching import Asker
 from .messages import MAX_HOLDINGS, Entry, Have, History, Holding, Message, Refused, Seen, Window
 from .window import Credit, Grant
 
@@ -55,6 +57,7 @@ class Exchange:
         self._questions: deque[Question] = deque()
         self.credit = Credit()
         self._grant = Grant()
+        self._asker = Asker()
 
     # --- out
 
@@ -95,7 +98,11 @@ class Exchange:
 
     def refused(self, outgoing: Outgoing, seq: int) -> None:
         """The far side refused the entry at `seq`: it will be confirmed, and is not delivered."""
-        outgoing.flight = deque((place, head, 0 if place == seq else number) for place, head, number in outgoing.flight)
+        flight = outgoing.flight
+        # What is in flight has no gaps.
+        if flight and flight[0][0] <= seq <= flight[-1][0]:
+            index = seq - flight[0][0]
+            flight[index] = (seq, flight[index][1], 0)
 
     def processed(self, outgoing: Outgoing, seq: int) -> list[Message]:
         """Refusals up to `seq` are committed here; what to tell the far side."""
@@ -120,7 +127,8 @@ class Exchange:
                 return Batch(outgoing, outgoing.next_seq, entries, min(self.credit.bytes, BATCH_BYTES))
         for question in self._questions:
             entries = min(self.credit.entries, BATCH_ENTRIES, question.last - question.next_seq + 1)
-            return Batch(question.outgoing, question.next_seq, entries, min(self.credit.bytes, BATCH_BYTES), True)
+            size = min(self.credit.bytes, BATCH_BYTES)
+            return Batch(question.outgoing, question.next_seq, entries, size, True, question.last)
         return None
 
     def answer(self, batch: Batch, found: Sequence[tuple[int, bytes]]) -> list[Message]:
@@ -168,6 +176,20 @@ class Exchange:
         window = self._grant.commit(entries, size)
         return messages if window is None else [*messages, window]
 
+    def fetch(self) -> bool:
+        """Ask for what lies before what we hold of each stream that the far side listed; whether there is any."""
+        if not self._complete or self._asker.busy:
+            return False
+        for name in self._listings:
+            incoming = self.theirs.get(name) or self._begin(name)
+            if incoming.first > 1:
+                self._asker.ask(incoming)
+        return self._asker.busy
+
+    def questions(self) -> Sequence[Message]:
+        """What to send to go on with `fetch`: at its beginning, and whenever an answer ended."""
+        return self._asker.next_question()
+
     # --- in
 
     def receive(self, message: Message) -> tuple[list[Effect], bool]:
@@ -181,7 +203,7 @@ class Exchange:
             case Have():
                 return self._receive_have(message)
             case Entry():
-                return [self._receive_entry(message)], True
+                return [self._receive_old(message) if message.history else self._receive_entry(message)], True
             case Window():
                 self._check_linked()
                 moved = self.credit.raise_to(message)
@@ -255,11 +277,15 @@ class Exchange:
         listed = outgoing.listed
         return self._held_there.get(outgoing.name, (listed.first - 1, listed.base))
 
+    def _receive_old(self, message: Entry) -> ReceivedOld:
+        self._check_name(message.stream, self._them)
+        self._check_linked()
+        self._grant.take(len(message.bytes))
+        return self._asker.take(message)
+
     def _receive_entry(self, message: Entry) -> Received:
         self._check_name(message.stream, self._them)
         self._check_linked()
-        if message.history:
-            raise RemoteProtocolError(EndCode.VIOLATION, "history that was not asked for")
         self._grant.take(len(message.bytes))
         incoming = self.theirs.get(message.stream)
         if incoming is None:
@@ -308,8 +334,8 @@ class Exchange:
     def _receive_history(self, stream: bytes, first: int, last: int) -> list[Effect]:
         self._check_linked()
         if author_in(stream) == self._them:
-            # The end of an answer to a question that this version does not ask.
-            raise RemoteProtocolError(EndCode.VIOLATION, "history that was not asked for")
+            self._check_name(stream, self._them)
+            return [self._asker.end(History(stream=stream, first=first, last=last))]
         outgoing = self._own(stream)
         if outgoing is None or last < first:
             raise RemoteProtocolError(EndCode.VIOLATION, "history of an unknown stream")
