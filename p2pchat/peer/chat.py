@@ -2,8 +2,8 @@
 One conversation: what is said and what comes goes to the disk first, and what the far side says of it is believed only
 as far as the exchange on the selected link allows.
 
-Decisions are core/delivery's; transactions are ledger's and receipts'. Nothing is remembered over a link but what is
-on the disk.
+Decisions are core/delivery's; transactions are ledger's, receipts' and settlement's. Nothing is remembered over a link
+but what is on the disk.
 """
 
 from collections.abc import Callable, Coroutine
@@ -27,8 +27,8 @@ from ..core.effects import (
     SeenThere,
 )
 from ..core.errors import EndCode, RemoteProtocolError, UserError
-from ..core.messages import Message, Refused, Seen
-from . import ledger, receipts
+from ..core.messages import Entry, Have, Message, Refused, Seen
+from . import ledger, receipts, settlement
 from .environment import Environment
 from .inbox import Inbox
 from .ledger import Two, Written
@@ -36,7 +36,10 @@ from .outbox import Outbox
 from .selected import ChatLink, Selected
 
 MAX_EARLY = 2_048
-"""Messages of a new link that may come before our own side of link-up is read from the disk."""
+"""
+Messages of a new link that may come before our own side of link-up is read from the disk; each holding in them counts
+as one more.
+"""
 
 SILENT_AFTER = 30.0
 """Seconds without a sign of life after which a person is told."""
@@ -81,15 +84,15 @@ class Chat:
             return
         stream, seq = said
         incoming = selected.exchange.theirs.get(stream)
-        if incoming is not None and selected.exchange.linked:
+        if incoming is not None:
             incoming.seen = max(incoming.seen, seq)
             selected.link.send(Seen(stream=stream, seq=seq))
 
     async def load(self) -> None:
         """Count what waits, once after the start."""
         two = self.two
-        _, total = await self._environment.database.read(lambda tables: receipts.waiting(tables, two))
-        self._outbox.unsent = total
+        # A write, so that it is counted before or after what is said meanwhile, and not both.
+        self._outbox.unsent = await self._environment.database.write(lambda tables: receipts.count_waiting(tables, two))
 
     # --- the selected link
 
@@ -154,7 +157,9 @@ class Chat:
             self._act(selected, selected.exchange, effect)
 
     def _keep_early(self, link: ChatLink, message: Message) -> None:
-        if len(self._early) >= MAX_EARLY:
+        if isinstance(message, Entry):
+            link.fail(EndCode.VIOLATION, "an entry before our part of link-up")
+        elif len(self._early) + sum(len(each.streams) for each in self._early if isinstance(each, Have)) >= MAX_EARLY:
             link.fail(EndCode.RATE, "too much before link-up")
         else:
             self._early.append(message)
@@ -184,11 +189,11 @@ class Chat:
         await self._environment.database.write(
             lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
         )
+        self._outbox.unsent -= len(numbers)
         self._delivered(numbers, now)
 
     def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
         if numbers:
-            self._outbox.unsent = max(0, self._outbox.unsent - len(numbers))
             self._environment.emit(Delivered(person=self._person(), numbers=numbers, at=now))
 
     async def _see(self, stream: int, seq: int) -> None:
@@ -203,11 +208,12 @@ class Chat:
         two, stream = self.two, outgoing.stream
         # The `have` that covers it may be read before this is committed: it must not count as delivered.
         exchange.refused(outgoing, seq)
-        number = await self._environment.database.write(
+        noted = await self._environment.database.write(
             lambda tables: receipts.note_refusal(tables, two, stream, seq, code)
         )
-        if number:
-            self._outbox.unsent = max(0, self._outbox.unsent - 1)
+        if noted is not None:
+            number, waited = noted
+            self._outbox.unsent -= waited
             self._environment.emit(NotDelivered(person=self._person(), number=number, reason=code))
         if selected is self._selected:
             for message in exchange.processed(outgoing, seq):
@@ -220,16 +226,27 @@ class Chat:
     async def _settle(self, selected: Selected, exchange: Exchange, effect: LinkUp) -> None:
         two, store, environment = self.two, selected.link.store, self._environment
         random, now = environment.random(32), environment.wall()
-        settlement = await environment.database.write(
-            lambda tables: ledger.settle(tables, two, store, effect.holdings, random, now)
+        settled = await environment.database.write(
+            lambda tables: settlement.settle(tables, two, store, effect.holdings, random, now)
         )
-        self._delivered(settlement.delivered, now)
+        self._outbox.unsent = settled.unsent
         person = self._person()
-        for first, last, explanation in settlement.doubts:
+        for first, last, explanation in settled.doubts:
             environment.emit(Doubt(person=person, mine=True, first=first, last=last, explanation=explanation))
         if selected is self._selected:
-            exchange.resume(settlement.own)
+            exchange.resume(settled.own)
             self._outbox.pump()
+        if settled.delivered:
+            await self._tell_delivered(settled.delivered, now)
+
+    async def _tell_delivered(self, ranges: list[tuple[int, int, int]], now: int) -> None:
+        """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""
+        two = self.two
+        # Refusals are repeated after the holdings that cover them; those that came meanwhile are noted before this.
+        numbers = await self._environment.database.write(
+            lambda tables: receipts.numbers_delivered(tables, two, ranges)
+        )
+        self._delivered(numbers, now)
 
     # --- time and trouble
 

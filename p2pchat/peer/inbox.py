@@ -2,7 +2,7 @@
 What comes in one conversation: to the disk, and only then acknowledged and shown.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -70,8 +70,7 @@ class Inbox:
         person = self._person()
         for each in stored:
             each.received.incoming.stream = each.stream
-            event = _event_of(person, each)
-            if event is not None:
+            for event in _events_of(person, each):
                 self._environment.emit(event)
 
     def _acknowledge(self, selected: Selected, exchange: Exchange, stored: list[Stored]) -> None:
@@ -86,14 +85,14 @@ class Inbox:
             selected.link.send(message)
 
 
-def _event_of(person: Person, stored: Stored) -> Event | None:
+def _events_of(person: Person, stored: Stored) -> Iterator[Event]:
     judged = stored.received.judged
+    reset = judged.kind == Kind.RESET
     if stored.doubt is not None:
         first, last = stored.doubt
-        explanation = "one of the two histories was reset"
-        return Doubt(person=person, mine=False, first=first, last=last, explanation=explanation)
-    if not stored.entry or judged.kind == Kind.VOID:
-        return None
-    return Said(
-        person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry
-    )
+        explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
+        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation)
+    if stored.entry and not reset and judged.kind != Kind.VOID:
+        yield Said(
+            person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry
+        )

@@ -68,9 +68,11 @@ class Outbox:
                 batch = [self._drafts.popleft() for _ in range(min(len(self._drafts), ledger.APPEND_BATCH))]
                 try:
                     outgoing, written = await self._append([draft for draft, _ in batch])
-                except UserError as error:
+                except Exception as error:
                     for _, accepted in batch:
                         accepted.errback(error)
+                    if not isinstance(error, UserError):
+                        raise
                 else:
                     self._appended(outgoing, batch, written)
         finally:
@@ -142,7 +144,8 @@ class Outbox:
 
     async def _answer(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
         """Send older entries that were asked for."""
-        found = await self._environment.database.read(lambda tables: ledger.load_history(tables, batch))
+        two = self._two
+        found = await self._environment.database.read(lambda tables: ledger.load_history(tables, two, batch))
         if selected is not self._selected():
             return True
         messages = exchange.answer(batch, found)

@@ -4,8 +4,8 @@ What comes from the far side, in one transaction: its entries, and its word abou
 The other half of peer/ledger.py: functions over the tables, run inside an operation of the store.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from ..core.bodies import ResetBody
 from ..core.effects import Received
@@ -18,6 +18,9 @@ from .ledger import Two
 
 WAITING_SHOWN = 20
 """Numbers that are named where somebody is told what waits."""
+
+PAGE_ENTRIES, PAGE_BYTES = 1024, 1 << 20
+"""What is read at once to find numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Stored:
     refusal: RefusalCode | None = None
     duplicate: bool = False
     doubt: tuple[int, int] | None = None
-    """For a `reset`: the author's numbers that may be missing here, first and last; (0, 0) if none is known."""
+    """The author's numbers that may be missing here, first and last; (0, 0) if none is known."""
 
 
 def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now: int) -> list[Stored]:
@@ -40,8 +43,10 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     lamport = tables.conversations.get(two.conversation).lamport
     stored: list[Stored] = []
     for received in batch:
-        stream = _stream_of(tables, two, received)
+        stream, missing = _stream_of(tables, two, received)
         result = _store(tables, two, stream, received, now)
+        if missing and result.doubt is None:
+            result = replace(result, doubt=missing)
         if not result.entry:
             tables.streams.update(stream.stream, received.seq, received.head)
         if result.refusal is not None:
@@ -55,14 +60,18 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     return stored
 
 
-def _stream_of(tables: PeerTables, two: Two, received: Received) -> Stream:
+def _stream_of(tables: PeerTables, two: Two, received: Received) -> tuple[Stream, tuple[int, int] | None]:
+    """The row of a stream, made with its first entry; and what is not here, if it does not begin at its beginning."""
     incoming = received.incoming
     stream = tables.streams.by_name(incoming.name)
-    if stream is None:
-        stream = tables.streams.create(
-            two.conversation, author_in(incoming.name), incoming.name, incoming.first, incoming.base
-        )
-    return stream
+    if stream is not None:
+        return stream, None
+    author = author_in(incoming.name)
+    stream = tables.streams.create(two.conversation, author, incoming.name, incoming.first, incoming.base)
+    if incoming.first == 1:
+        return stream, None
+    # What lies before went to a database of ours that is lost.
+    return stream, (1, received.judged.number - 1) if received.judged.number > 1 else (0, 0)
 
 
 def _store(tables: PeerTables, two: Two, stream: Stream, received: Received, now: int) -> Stored:
@@ -74,6 +83,9 @@ def _store(tables: PeerTables, two: Two, stream: Stream, received: Received, now
         same = twin.bytes is None or twin.bytes == received.data
         refusal = None if same else RefusalCode.CONFLICT
         return Stored(received, stream.stream, refusal=refusal, duplicate=same)
+    if stream.state == "closed" and tables.entries.at(stream.stream, received.seq) is not None:
+        # Its author was rolled back to before it replaced this stream, and writes here again.
+        return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
     entry = tables.entries.append(
         stream.stream,
         NewEntry(
@@ -96,17 +108,20 @@ def _store(tables: PeerTables, two: Two, stream: Stream, received: Received, now
     return Stored(received, stream.stream, entry, doubt=doubt)
 
 
-def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[int, int]:
+def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[int, int] | None:
     """The author began anew: the old stream is not compared any more; which of its numbers are in doubt here."""
     if conversation_in(reset.stream) != two.wire or author_in(reset.stream) != two.them:
-        return 0, 0
+        return None
     old = tables.streams.by_name(reset.stream)
     if old is None:
         return 0, 0
+    if old.state == "closed":
+        return None
     tables.streams.set_state(old.stream, "closed")
-    page = tables.entries.load_range(old.stream, reset.seq + 1, 100_000, 1 << 26)
-    numbers = [entry.number for entry in page if entry.number]
-    return min(numbers, default=0), max(numbers, default=0)
+    if (old.seq, old.head) == (reset.seq, reset.head):
+        return None
+    _, first, last = tables.entries.numbered(old.stream, reset.seq + 1, old.seq)
+    return first, last
 
 
 # --- the far side's word about our entries
@@ -128,16 +143,39 @@ def see(tables: PeerTables, two: Two, stream: int, seq: int, now: int) -> tuple[
         return ()
     tables.vectors.put(vector._replace(seen=seq))
     tables.progress.note(stream, two.them, "seen", seq, now)
-    page = tables.entries.load_range(stream, max(vector.seen, vector.first - 1) + 1, seq - vector.seen, 1 << 24)
-    return tuple(entry.number for entry in page if entry.number and entry.seq <= seq)
+    return tuple(numbers_between(tables, two, stream, max(vector.seen, vector.first - 1) + 1, seq))
 
 
-def note_refusal(tables: PeerTables, two: Two, stream: int, seq: int, code: str) -> int | None:
-    """The reader cannot take an entry of ours; its number, or None if that was known."""
+def numbers_between(tables: PeerTables, two: Two, stream: int, first: int, last: int) -> list[int]:
+    """Our numbers at seqs `first` to `last`; what the reader refused is left out."""
+    refused = {each.seq for each in tables.refusals.of_stream(stream) if each.reader == two.them}
+    numbers: list[int] = []
+    while first <= last:
+        page = tables.entries.load_range(stream, first, min(PAGE_ENTRIES, last - first + 1), PAGE_BYTES)
+        if not page:
+            break
+        numbers += [each.number for each in page if each.number and each.seq <= last and each.seq not in refused]
+        first = page[-1].seq + 1
+    return numbers
+
+
+def numbers_delivered(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, int, int]]) -> tuple[int, ...]:
+    """Our numbers in ranges of (stream, first seq, last seq); what the reader refused is left out."""
+    return tuple(number for each in ranges for number in numbers_between(tables, two, *each))
+
+
+def note_refusal(tables: PeerTables, two: Two, stream: int, seq: int, code: str) -> tuple[int, bool] | None:
+    """
+    The reader cannot take an entry of ours: its number, and whether it was waiting; None if the refusal was known.
+
+    It does not wait any more if it counted as delivered: what is repeated at link-up comes after the holdings.
+    """
     if not tables.refusals.put(stream, two.them, seq, code):
         return None
-    entry = tables.entries.at(stream, seq)
-    return None if entry is None else entry.number
+    entry, vector = tables.entries.at(stream, seq), tables.vectors.get(stream, two.them)
+    if entry is None or vector is None or not entry.number:
+        return None
+    return entry.number, seq > vector.seq
 
 
 def processed(tables: PeerTables, two: Two, stream: int, seq: int) -> None:
@@ -170,14 +208,28 @@ def display(tables: PeerTables, two: Two, entry: int) -> tuple[bytes, int] | Non
 def waiting(tables: PeerTables, two: Two) -> tuple[tuple[int, ...], int]:
     """Our messages that are not delivered: the first few numbers, and how many in all."""
     numbers: list[int] = []
-    total = 0
+    for stream, confirmed in _own(tables, two):
+        if len(numbers) >= WAITING_SHOWN:
+            break
+        after = min(stream.seq, confirmed + 2 * WAITING_SHOWN)
+        numbers += numbers_between(tables, two, stream.stream, confirmed + 1, after)
+    return tuple(numbers[:WAITING_SHOWN]), count_waiting(tables, two)
+
+
+def count_waiting(tables: PeerTables, two: Two) -> int:
+    """How many of our messages are not delivered."""
+    return sum(
+        tables.entries.numbered(stream.stream, confirmed + 1, stream.seq)[0]
+        - tables.refusals.count_after(stream.stream, two.them, confirmed)
+        for stream, confirmed in _own(tables, two)
+    )
+
+
+def _own(tables: PeerTables, two: Two) -> list[tuple[Stream, int]]:
+    """Our streams that we go on with, and up to where each is delivered."""
+    found: list[tuple[Stream, int]] = []
     for stream in tables.streams.of_conversation(two.conversation, current_only=True):
-        if stream.author != two.me:
-            continue
-        vector = tables.vectors.get(stream.stream, two.them)
-        confirmed = stream.first - 1 if vector is None else max(vector.seq, vector.first - 1)
-        total += stream.seq - confirmed
-        if len(numbers) < WAITING_SHOWN:
-            page = tables.entries.load_range(stream.stream, confirmed + 1, WAITING_SHOWN - len(numbers), 1 << 24)
-            numbers += [entry.number for entry in page if entry.number]
-    return tuple(numbers), total
+        if stream.author == two.me:
+            vector = tables.vectors.get(stream.stream, two.them)
+            found.append((stream, stream.first - 1 if vector is None else max(vector.seq, vector.first - 1)))
+    return found
