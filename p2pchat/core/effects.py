@@ -81,6 +81,31 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedOld:
+    """An older entry that was asked for, to commit; it moves nothing."""
+
+    incoming: Incoming
+    seq: int
+    head: bytes
+    """Zeros where the chain is not known."""
+    data: bytes
+    """As its author encoded it."""
+    judged: Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The end of an answer: what was asked for of a stream has come, as far as its author has it."""
+
+    incoming: Incoming
+    count: int
+    complete: bool
+    """Nothing was left out, the chain fits, and the stream is held from its beginning now."""
+    last: bool
+    """Nothing else was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     """The far side committed our entries up to `seq`."""
 
@@ -121,7 +146,7 @@ class MoreRoom:
     """The window grew, or older entries were asked for: sending may go on."""
 
 
-Effect = LinkUp | Received | Confirmed | SeenThere | RefusedThere | Processed | MoreRoom
+Effect = LinkUp | Received | ReceivedOld | Fetched | Confirmed | SeenThere | RefusedThere | Processed | MoreRoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +159,8 @@ class Batch:
     max_bytes: int
     history: bool = False
     """Older entries that were asked for: nothing is marked, and gaps are skipped."""
+    last_seq: int = 0
+    """Of these the last that was asked for."""
 
 
 @dataclass(slots=True)
