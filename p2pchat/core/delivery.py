@@ -180,10 +180,10 @@ class Exchange:
         """Ask for what lies before what we hold of each stream that the far side listed; whether there is any."""
         if not self._complete or self._asker.busy:
             return False
-        for name in self._listings:
-            incoming = self.theirs.get(name) or self._begin(name)
-            if incoming.first > 1:
-                self._asker.ask(incoming)
+        for name, listing in self._listings.items():
+            incoming = self.theirs.get(name)
+            if (listing if incoming is None else incoming).first > 1:
+                self._asker.ask(incoming or self._begin(name))
         return self._asker.busy
 
     def questions(self) -> Sequence[Message]:
