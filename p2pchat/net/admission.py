@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import cast
 
@@ -34,6 +35,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..core.addresses import REMEMBERED
 from .incidents import IncidentLog
 
 MAX_PENDING = 256
@@ -334,6 +336,7 @@ def _entrant(transport: ITransport | None) -> Entrant | None:
     return entrant if isinstance(entrant, Entrant) else None
 
 
+@lru_cache(REMEMBERED)
 def unmapped(host: str) -> IPAddress | None:
     """The IP address that `host` is, as IPv4 if it is one mapped into IPv6; None if it is none."""
     try:
@@ -345,6 +348,7 @@ def unmapped(host: str) -> IPAddress | None:
     return address
 
 
+@lru_cache(REMEMBERED)
 def source_of(address: IPAddress) -> str:
     """What the places of `address` are counted under: itself, or the network of 64 bits that it is in."""
     if isinstance(address, IPv4Address):

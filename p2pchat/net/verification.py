@@ -7,6 +7,7 @@ refuse they refuse by HandshakeRefused.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +22,10 @@ from .certificates import MAX_CHAIN, is_issued_kind
 
 MAX_OWN_CERTIFICATE = 4096
 """Most bytes of DER of a self-signed certificate; ours has 232."""
+
+
+MAX_HANDSHAKES = 256
+"""Certificates whose key is remembered for the rest of their handshake: as many as may be under way."""
 
 
 class OpenSSLCode(IntEnum):
@@ -63,13 +68,19 @@ class OwnKeyRules:
             raise HandshakeRefused("it shows a chain of certificates instead of its own key")
         if len(certificate) > MAX_OWN_CERTIFICATE:
             raise HandshakeRefused(f"its certificate has {len(certificate)} bytes")
-        leaf = _parse(certificate)
-        if not _is_ed25519(leaf):
-            raise HandshakeRefused("its certificate is not of an Ed25519 key")
-        if leaf.version is not x509.Version.v3 or leaf.serial_number <= 0:
-            # Some libraries read such ones and others do not, so that a peer would be known to some only.
-            raise HandshakeRefused("its certificate is not of X.509 version 3 as in RFC 5280")
-        return _key_info(leaf), False
+        return _own_key_in(certificate), False
+
+
+# Each certificate is judged in the handshake and again after it.
+@lru_cache(MAX_HANDSHAKES)
+def _own_key_in(certificate: bytes) -> bytes:
+    leaf = _parse(certificate)
+    if not _is_ed25519(leaf):
+        raise HandshakeRefused("its certificate is not of an Ed25519 key")
+    if leaf.version is not x509.Version.v3 or leaf.serial_number <= 0:
+        # Some libraries read such ones and others do not, so that a peer would be known to some only.
+        raise HandshakeRefused("its certificate is not of X.509 version 3 as in RFC 5280")
+    return _key_info(leaf)
 
 
 class ServerRules:
