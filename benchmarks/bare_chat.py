@@ -25,7 +25,7 @@ from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
 from benchmarks.bare_store import BareStore
-from benchmarks.bare_tls import BareTLS
+from benchmarks.bare_tls import BareTLS, send_at_once
 from benchmarks.lines import Answer, run, serve
 from p2pchat.core.framing import FrameBuffer, encode_frame
 
@@ -88,6 +88,9 @@ class Link(Protocol):
         self.acknowledged = 0
         self.ready: Deferred[None] = Deferred()
         self.on_have: Callable[[], None] = lambda: None
+
+    def connectionMade(self) -> None:
+        send_at_once(self.transport)
 
     def handshakeCompleted(self) -> None:
         self.ready.callback(None)

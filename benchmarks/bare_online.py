@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from benchmarks.bare_tls import BareTLS
+from benchmarks.bare_tls import BareTLS, send_at_once
 from benchmarks.lines import run
 from p2pchat.core.framing import FrameBuffer, encode_frame
 
@@ -23,6 +23,9 @@ class Link(Protocol):
 
     def __init__(self) -> None:
         self._frames = FrameBuffer()
+
+    def connectionMade(self) -> None:
+        send_at_once(self.transport)
 
     def handshakeCompleted(self) -> None:
         assert self.transport is not None

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from benchmarks.bare_tls import BareTLS
+from benchmarks.bare_tls import BareTLS, send_at_once
 from benchmarks.lines import Answer, run, serve
 from p2pchat.core.framing import FrameBuffer, encode_frame
 
@@ -62,6 +62,9 @@ class Link(Protocol):
     def __init__(self, watchers: list[ITransport]) -> None:
         self._watchers = watchers
         self._frames = FrameBuffer()
+
+    def connectionMade(self) -> None:
+        send_at_once(self.transport)
 
     def handshakeCompleted(self) -> None:
         assert isinstance(self.transport, TLSMemoryBIOProtocol)

@@ -50,6 +50,11 @@ def _take(connection: SSL.Connection, certificate: X509, error: int, depth: int,
     return True
 
 
+def send_at_once(transport: Any) -> None:
+    """TCP_NODELAY on the socket under a TLS transport: what is written leaves, and is not kept for more."""
+    transport.setTcpNoDelay(True)
+
+
 @implementer(IOpenSSLServerConnectionCreator, IOpenSSLClientConnectionCreator)
 class BareTLS:
     """Makes the TLS connections of a bare program."""
