@@ -19,10 +19,11 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..api import Command, Event, Reply, Stopping
 from ..config import PeerSettings
-from ..core.errors import UserError
+from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
 from ..core.messages import Address
 from ..core.text import handle_from
@@ -45,10 +46,15 @@ from .environment import Environment
 from .link import Link
 from .offline import HANDLE_SETTING, FoundServer, put_server
 from .peer import Peer
+from .problems import Problems
 from .server_link import ServerLink
 
 STORE_SETTING = "store"
 """The setting that holds the 16 bytes of the store id."""
+
+
+ABORTED_WITHIN = 1.0
+"""Seconds in which the reactor tells of connections that were aborted."""
 
 
 class Listening:
@@ -88,6 +94,12 @@ class PeerService(MultiService):
         self._looking.clock = reactor
         self._started_at = 0.0
         self._on_stop: Callable[[], None] = lambda: None
+        self._sweep = Sweep(reactor)
+        self._problems = Problems(reactor, self._emit)
+        self._starting: Deferred[None] | None = None
+        """Fires when the start is over, however it went."""
+        self._silent = False
+        """Whether `Stopping` was told, after which nothing is."""
 
     # --- Api
 
@@ -107,6 +119,8 @@ class PeerService(MultiService):
         return listening
 
     def _emit(self, event: Event) -> None:
+        if self._silent:
+            return
         if not self._events:
             self._reactor.callLater(0, self._tell)
         self._events.append(event)
@@ -129,11 +143,19 @@ class PeerService(MultiService):
     def startService(self) -> None:
         super().startService()
         self._started_at = self._reactor.seconds()
-        Deferred.fromCoroutine(self._start()).addCallbacks(self.started.callback, self._start_failed)
+        self._starting = Deferred.fromCoroutine(self._start_or_close())
 
-    def _start_failed(self, failure: Any) -> None:
-        self.log.info("The peer did not start: {text}", text=failure.getErrorMessage())
-        self.started.errback(failure)
+    async def _start_or_close(self) -> None:
+        """Never fails: `started` tells how it went."""
+        try:
+            await self._start()
+        except Exception:
+            failure = Failure()
+            self.log.info("The peer did not start: {text}", text=failure.getErrorMessage())
+            await self._close()
+            self.started.errback(failure)
+        else:
+            self.started.callback(None)
 
     async def _start(self) -> None:
         self._directory.open()
@@ -142,11 +164,10 @@ class PeerService(MultiService):
         self._database = database
         environment, handle = await self._open_environment(database)
         credentials = own_credentials(environment.identity.private_key, environment.wall())
-        sweep = Sweep(self._reactor)
-        dialler = Dialler(self._reactor, self._reactor, sweep, self.settings.dial_port)
+        dialler = Dialler(self._reactor, self._reactor, self._sweep, self.settings.dial_port)
         peer = Peer(environment, dialler, PeerDiallerTLS(credentials), Policy(self.settings.accept), handle)
         await peer.people.load()
-        self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)), sweep)
+        self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)))
         self.peer = peer
         self._commands = Commands(peer, lambda: self._on_stop(), lambda: self._reactor.seconds() - self._started_at)
         for server in await self._joined(database, handle, environment.wall()):
@@ -178,16 +199,16 @@ class PeerService(MultiService):
             clock=self._reactor,
             wall=lambda: int(time.time() * 1000),
             random=os.urandom,
-            emit=self._emit,
+            emit=self._problems.emit,
             store=store,
             nonce=os.urandom(16),
         )
 
-    def _listen(self, peer: Peer, tls: ListenerTLS, sweep: Sweep) -> None:
+    def _listen(self, peer: Peer, tls: ListenerTLS) -> None:
         """Listen on the port that was asked for, or on any where that is taken: the roster carries it."""
         limits = AdmissionLimits.for_descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         admission = self._admission = Admission(self._reactor, limits, lambda _: True, random.random)
-        factory = ListenerFactory(lambda: Connection(Link(peer.links), self._reactor, sweep))
+        factory = ListenerFactory(lambda: Connection(Link(peer.links), self._reactor, self._sweep))
         wanted, interface = self.settings.listen_port, self.settings.interface
 
         def open_port(port: int) -> IListeningPort:
@@ -195,11 +216,14 @@ class PeerService(MultiService):
 
         try:
             self._port = open_port(wanted)
-        except CannotListenError:
-            if wanted == 0:
-                raise
-            self.log.info("Port {port} is taken; listening on another one", port=wanted)
-            self._port = open_port(0)
+        except CannotListenError as error:
+            self.log.info("Cannot listen on port {port} ({error}); taking another one", port=wanted, error=str(error))
+            try:
+                self._port = open_port(0)
+            except CannotListenError as worse:
+                raise UserError(
+                    f"cannot listen on {interface or 'this machine'}: {worse.socketError}; choose another --interface"
+                ) from None
         address = self._port.getHost()
         assert isinstance(address, (IPv4Address, IPv6Address))
         peer.listens = [Address(host=address.host, port=address.port)]
@@ -234,8 +258,13 @@ class PeerService(MultiService):
         self._local.setServiceParent(self)
 
     def _look(self) -> None:
-        if self.peer is not None:
+        if self.peer is None:
+            return
+        try:
             self.peer.look()
+        except Exception:
+            # A bug, but all chats hang on this timer.
+            self.log.failure("Looking after the chats failed")
 
     # --- end
 
@@ -245,27 +274,44 @@ class PeerService(MultiService):
     async def _stop(self) -> None:
         self._emit(Stopping())
         self._tell()
+        self._silent = True
+        if self._starting is not None:
+            # What a start has half done can be undone only when it is over.
+            await self._starting
+        await self._close()
+        await _fired(super().stopService())
+
+    async def _close(self) -> None:
+        """Undo all of the start, however far it went."""
+        self._commands = None
         if self._looking.running:
             self._looking.stop()
         if self._port is not None:
-            await _fired(self._port.stopListening())
+            port, self._port = self._port, None
+            await _fired(port.stopListening())
         if self.peer is not None:
             self.peer.stop()
-            await self._until_gone(self.peer)
+        await self._until_gone()
         if self._admission is not None:
             self._admission.close()
-        await _fired(super().stopService())
+        if self._local is not None:
+            local, self._local = self._local, None
+            await _fired(local.disownServiceParent())
         if self._database is not None:
-            await self._database.close()
+            database, self._database = self._database, None
+            await database.close()
         self._directory.close()
 
-    async def _until_gone(self, peer: Peer) -> None:
-        """Links were told; those that do not follow are aborted."""
-        end = self._reactor.seconds() + POLITE_WITHIN
-        while peer.links.all() and self._reactor.seconds() < end:
-            await deferLater(self._reactor, 0.05)
-        for link in peer.links.all():
-            link.abort()
+    async def _until_gone(self) -> None:
+        """Links were told; those that do not follow, or did not say hello yet, are aborted."""
+        for connection in self._sweep.connections:
+            connection.close(EndCode.LEAVING)
+        for within, pause in ((POLITE_WITHIN, 0.02), (ABORTED_WITHIN, 0.0)):
+            end = self._reactor.seconds() + within
+            while self._sweep.connections and self._reactor.seconds() < end:
+                await deferLater(self._reactor, pause)
+            for connection in self._sweep.connections:
+                connection.abort()
 
 
 async def _fired(deferred: Any) -> None:
