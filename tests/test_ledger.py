@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import apsw
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.effects import Batch, Outgoing
@@ -105,7 +106,7 @@ class WritingTests(LedgerTestCase):
         """A batch with an id that is there already is not written at all, and uses no number up."""
         self.write()
         self._drafts = 0
-        with self.assertRaises(Exception):
+        with self.assertRaises(apsw.ConstraintError):
             self.write(2)
         self._drafts = 9
         self.assertEqual(self.write()[1][0].number, 2)

@@ -156,7 +156,7 @@ class BrokenTests(SettlementTestCase):
         unknown = Holding(stream=name, first=1, base=first_head(name), seq=9, head=b"x" * 32)
         settled = self.settle(unknown, self.has(4))
         self.assertEqual(settled.doubts, [(0, 0, RESET)])
-        self.assertEqual([each.name for each in settled.own][0], self.old.name)
+        self.assertEqual(settled.own[0].name, self.old.name)
         self.assertEqual(self.resets(settled.own[1]), [(name, 0)])
 
     def test_what_an_unknown_stream_hides(self) -> None:
