@@ -9,8 +9,8 @@ from msgspec import Struct
 LOCAL_VERSION = 1
 """The version of the JSON lines on the local socket."""
 
-MAX_REQUEST_LINE = 64 * 1024
-"""Most bytes of a client's line: a message of 16 KiB, every byte of it written as an escape, has room twice over."""
+MAX_REQUEST_LINE = 128 * 1024
+"""Most bytes of a client's line: a message of 16 KiB has room, even if every byte of it is written as an escape."""
 
 NOTHING = msgspec.Raw(b"")
 """Stands for a reply or event that is not there; is false. (msgspec cannot decode into Raw | None.)"""
