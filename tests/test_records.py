@@ -8,7 +8,7 @@ from p2pchat.core.bodies import RecordBody, encode_body
 from p2pchat.core.errors import EndCode, LocalProtocolError, RemoteProtocolError
 from p2pchat.core.identity import Domain
 from p2pchat.core.messages import MAX_INTEGER, MAX_RECORD, Address, Signed
-from p2pchat.core.records import check_record, is_address_text, make_record, next_counter, read_record
+from p2pchat.core.records import LATEST_TIME, check_record, is_address_text, make_record, next_counter, read_record
 from tests.rosters import HOME, SERVER, identity, record_of
 
 ALICE, MALLORY = identity(1), identity(2)
@@ -123,5 +123,9 @@ class RecordTests(SynchronousTestCase):
         """A counter grows, whatever the server's clock shows (F16), and never leaves what the wire can hold."""
         counter = next_counter(last, server_time)
         self.assertTrue(counter > last or last == MAX_INTEGER)
-        self.assertGreaterEqual(counter, server_time)
+        self.assertGreaterEqual(counter, server_time if server_time <= LATEST_TIME else 0)
         self.assertLessEqual(counter, MAX_INTEGER)
+
+    def test_A1_server_at_the_end_of_time(self) -> None:
+        """A server's clock that is no clock uses up no counters."""
+        self.assertEqual(next_counter(5, MAX_INTEGER), 6)

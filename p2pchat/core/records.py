@@ -17,6 +17,10 @@ MAX_ADDRESSES = 4
 """Most addresses in a record."""
 
 
+LATEST_TIME = 2**48
+"""ms since 1970 that a server's clock may show: the year 10889. What is left above lasts for ever."""
+
+
 def make_record(
     identity: Identity, server: bytes, handle: str, name: str, addresses: Iterable[Address], counter: int
 ) -> Signed:
@@ -75,8 +79,12 @@ def check_record(record: Signed, server: bytes) -> RecordBody:
 
 
 def next_counter(last: int, server_time: int) -> int:
-    """The counter of a new record: above `last`, our highest so far, and not below the server's clock."""
-    return min(max(last + 1, server_time), MAX_INTEGER)
+    """
+    The counter of a new record: above `last`, our highest so far, and not below the server's clock.
+
+    A clock that is none is not followed: a server could use up all counters, and with them our place at its successor.
+    """
+    return min(max(last + 1, server_time if server_time <= LATEST_TIME else 0), MAX_INTEGER)
 
 
 def is_address_text(host: str) -> bool:
