@@ -9,12 +9,13 @@ from ..core.identity import id_of
 from ..core.messages import MAX_LISTINGS, Address, Listing, Record, RosterPage, Signed
 from ..core.records import check_record
 from ..core.roster_view import RosterView, ViewRow
+from ..storage.peer_tables import PeerTables
 from ..storage.servers import Record as RecordRow
 from .environment import Environment
 from .people import People
 
 RECORDS_KEPT = 5_000
-"""Records of one server that are read at the start: as many as a roster view holds."""
+"""Records of one server that are kept on the disk: as many as a roster view holds, whatever the server invents."""
 
 
 class Rosters:
@@ -28,10 +29,15 @@ class Rosters:
         """Store records that are newer than what is there."""
         wall = self._environment.wall()
         records = [_stored(row, server, wall) for row in rows]
-        if records:
-            await self._environment.database.write(
-                lambda tables: [tables.records.put_if_newer(record) for record in records]
-            )
+        if not records:
+            return
+
+        def put(tables: PeerTables) -> None:
+            for record in records:
+                tables.records.put_if_newer(record)
+            tables.records.trim(server, RECORDS_KEPT)
+
+        await self._environment.database.write(put)
 
     async def load(self, server: bytes) -> RosterView:
         """The view of a server as it was last known."""

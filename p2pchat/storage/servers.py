@@ -146,6 +146,23 @@ class Records:
             found = rows(self._connection, f"{_RECORD} WHERE server = ? ORDER BY peer", (server,))
         return [Record(*each) for each in found]
 
+    def trim(self, server: bytes, most: int) -> int:
+        """
+        Drop what is beyond `most` records from a server, those told longest ago first; how many were dropped.
+
+        Records of contacts stay: a server could push them out with peers that it invents.
+        """
+        found = row(self._connection, "SELECT count(*) FROM record WHERE server = ?", (server,))
+        extra = (0 if found is None else int(found[0])) - most
+        if extra <= 0:
+            return 0
+        return changed(
+            self._connection,
+            "DELETE FROM record WHERE server = ?1 AND peer IN (SELECT peer FROM record WHERE server = ?1 "
+            "AND peer NOT IN (SELECT peer FROM contact) ORDER BY received_at, peer LIMIT ?2)",
+            (server, extra),
+        )
+
     def delete_before(self, received_at: int) -> int:
         """Drop records that were last told before this (wall-clock milliseconds); how many."""
         return changed(self._connection, "DELETE FROM record WHERE received_at < ?", (received_at,))
