@@ -45,9 +45,10 @@ def listing(record: dict[str, Any], online: bool = True, **changes: Any) -> dict
 class Trap:
     """A listening port with TLS, which keeps every link that comes; `links` are the listener's ends."""
 
-    def __init__(self, test: Attack, identity: Identity, protocol: bytes) -> None:
+    def __init__(self, test: Attack, identity: Identity, protocol: bytes, host: str = LOOPBACK) -> None:
         self.test = test
         self.identity = identity
+        self.host = host
         self.links: list[Liar] = []
         self._protocol = protocol
         self._tls = StrangersTLS(self._context())
@@ -57,7 +58,7 @@ class Trap:
             Factory.forProtocol(self._make),
             real_reactor,
         )
-        port = real_reactor.listenTCP(0, factory, interface=LOOPBACK)
+        port = real_reactor.listenTCP(0, factory, interface=host)
         test.addCleanup(port.stopListening)
         self.port: int = port.getHost().port
 
@@ -92,8 +93,8 @@ class EvilServer(Trap):
     As it is, it greets, registers everybody, and answers `watch` with an empty roster. A test replaces the answers.
     """
 
-    def __init__(self, test: Attack, identity: Identity) -> None:
-        super().__init__(test, identity, SERVER_PROTOCOL)
+    def __init__(self, test: Attack, identity: Identity, host: str = LOOPBACK) -> None:
+        super().__init__(test, identity, SERVER_PROTOCOL, host)
         self.answers: dict[str, Callable[[Liar, dict[str, Any]], None]] = {
             "register": lambda link, message: link.tell("registered", handle="victim", expires=30),
             "watch": lambda link, message: link.tell("roster", number=0, listings=[], more=False),
@@ -105,7 +106,7 @@ class EvilServer(Trap):
     @property
     def join(self) -> JoinLink:
         """The link by which peers join it."""
-        return JoinLink(LOOPBACK, self.port, self.identity.id)
+        return JoinLink(self.host, self.port, self.identity.id)
 
     def say(self, kind: str, **fields: Any) -> None:
         """Say something on the newest link."""

@@ -14,17 +14,22 @@ from typing import Any
 from p2pchat import api
 from p2pchat.config import PeerSettings
 from p2pchat.core.entries import conversation_of, first_head, next_head, stream_name, text_entry
-from p2pchat.core.identity import Identity, format_id
-from p2pchat.core.messages import Registered
+from p2pchat.core.identity import Identity, JoinLink, format_id
+from p2pchat.core.messages import Address, Registered
 from p2pchat.core.session import State
 from p2pchat.net.admission import Admission, AdmissionLimits
+from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL
+from p2pchat.peer.offline import FoundServer, put_server
+from p2pchat.peer.server_link import ServerState
 from p2pchat.peer.service import PeerService
 from p2pchat.server.service import RendezvousService
+from p2pchat.storage.peer_tables import PeerTables
+from p2pchat.storage.servers import Server
 
 from .hostile import COUNTS, Attack, Liar
-from .liars import Trap, signed_record
+from .liars import EvilServer, Trap, signed_record
 from .rosters import identity
 from .servers import Client, dial_port, start_server
 
@@ -252,6 +257,36 @@ class PeerVictim(Victim):
             liar.tell("select")
         else:
             await self.test.until(lambda: bool(liar.of("select")) or liar.lost is not None, "a choice")
+
+    async def join(self, server: EvilServer, link: JoinLink | None = None, online: bool = True) -> None:
+        """Join a server, as `p2pchat join` does, and link with it."""
+        link = link or server.join
+        database, now = self.peer.environment.database, self.peer.environment.wall()
+        found = FoundServer(link.server or b"")
+
+        def put(tables: PeerTables) -> Server:
+            put_server(tables, link, "victim", found, now)
+            [server] = tables.servers.all()
+            return server
+
+        joined = await database.write(put)
+        credentials = own_credentials(self.peer.environment.identity.private_key, now)
+        await self.service._join(self.peer, joined, self.peer._dialler, credentials)
+        if online:
+            await self.test.until(lambda: self.peer.servers[-1].state is ServerState.ONLINE, "the server")
+
+    def note_dials(self) -> list[Address]:
+        """The addresses that it dials from now on."""
+        dialled: list[Address] = []
+        dialler = self.peer._dialler
+        dial = dialler.dial
+
+        async def note(host: str, port: int, *rest: Any) -> Connection:
+            dialled.append(Address(host=host, port=port))
+            return await dial(host, port, *rest)
+
+        self.test.patch(dialler, "dial", note)
+        return dialled
 
     async def do(self, command: api.Command) -> api.Reply:
         """Execute a command of the victim's person."""
