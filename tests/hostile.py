@@ -17,7 +17,7 @@ import msgspec
 from OpenSSL import SSL
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, LoopingCall, deferLater
@@ -248,6 +248,13 @@ class Attack(TestCase):
         """A bare TCP connection, from any address of the loopback network."""
         caller = Caller()
         await self._connect(port, Factory.forProtocol(lambda: caller), source)
+        self.callers.append(caller)
+        return caller
+
+    async def open_socket(self, path: str) -> Caller:
+        """A connection to the local socket."""
+        caller = Caller()
+        await UNIXClientEndpoint(real_reactor, path).connect(Factory.forProtocol(lambda: caller))
         self.callers.append(caller)
         return caller
 

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.protocol import Factory
 
 from p2pchat import api
 from p2pchat.core.entries import conversation_of, first_head, stream_name, text_entry
@@ -19,7 +17,7 @@ from p2pchat.core.framing import LARGE_FRAME, SMALL_FRAME
 from p2pchat.core.messages import MESSAGES, tag_of
 from p2pchat.core.window import FIRST_ENTRIES
 
-from .hostile import COUNTS, Attack, Caller, Liar, frame, hello, real_reactor
+from .hostile import COUNTS, Attack, Liar, frame, hello
 from .liars import signed_record
 from .rosters import identity
 from .victims import FRIEND, PeerVictim, ServerVictim, Talk, Victim, polite
@@ -106,9 +104,7 @@ class Rude(Attack):
 
     async def say_locally(self, path: str, data: bytes) -> None:
         """Say something at the local socket; it is answered with an error, or cut."""
-        caller = Caller()
-        await UNIXClientEndpoint(real_reactor, path).connect(Factory.forProtocol(lambda: caller))
-        self.callers.append(caller)
+        caller = await self.open_socket(path)
         caller.say(data)
         await self.until(lambda: caller.lost is not None or b"\n" in caller.received, "an answer")
         if caller.received:
