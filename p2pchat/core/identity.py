@@ -7,6 +7,7 @@ Nothing here makes a key: the seed is passed in.
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from cryptography.exceptions import InvalidSignature
@@ -33,6 +34,10 @@ SAFETY_ROUNDS = 5200
 """As in Signal's numeric fingerprint: finding a key for a chosen number becomes 5,200 times dearer."""
 
 DEFAULT_SERVER_PORT = 8888
+
+REMEMBERED = 1024
+"""Ids whose written form is remembered: writing or reading one takes some 30 microseconds, and every event of a chat
+names somebody."""
 
 MAX_PORT_DIGITS = 16
 """Digits of a port that are read, zeros in front counted."""
@@ -110,11 +115,13 @@ def _check_characters(identifier: bytes) -> str:
     return _characters(digest[:5], 8)[:CHECK_CHARACTERS]
 
 
+@lru_cache(REMEMBERED)
 def compact_id(identifier: bytes) -> str:
     """The id in 56 characters without dashes, as in a join link."""
     return _characters(identifier, DATA_CHARACTERS) + _check_characters(identifier)
 
 
+@lru_cache(REMEMBERED)
 def format_id(identifier: bytes) -> str:
     """The id in 14 groups of four characters."""
     text = compact_id(identifier)
@@ -126,6 +133,7 @@ def short_id(identifier: bytes) -> str:
     return "-".join(format_id(identifier).split("-")[:SHORT_GROUPS])
 
 
+@lru_cache(REMEMBERED)
 def parse_id(text: str) -> bytes:
     """The id that somebody typed; raises UsageError that says what is wrong with it."""
     letters = [character for character in text if character not in "- \t\r\n"]
