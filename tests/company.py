@@ -251,6 +251,11 @@ class World:
         for node in self.nodes:
             node.stop()
         self.wait(12)
+        self.test.assertEqual([node.handle for node in self.nodes if node.sweep.connections], [])
+        for wire in self.wires:
+            # What is left are ends of strangers whose cable was pulled.
+            for plug in (wire.dialling, wire.listening):
+                plug.lost(ConnectionLost())
         self.test.assertEqual(self.clock.getDelayedCalls(), [])
 
 

@@ -261,11 +261,13 @@ class ContactsOnlyTests(ConsentTests):
 
     def test_crossing_with_an_address(self) -> None:
         """A refusal on one link does not end what the person is still to confirm on another."""
-        self.bob.do(api.Connect(who=self.alice.address))
-        self.asking()
+        self.alice.dials(self.bob)
+        self.bob.run(self.bob.commands.execute(api.Connect(who=self.alice.address)))
+        self.world.settle()
         self.assertEqual(len(self.bob.told(api.Answered)), 1)
         self.bob.do(api.Confirm(who="alice"))
         self.assert_open()
+        self.assertEqual(self.alice.told(api.Ended), [])
 
 
 class EverybodyTests(ConsentTests):

@@ -289,8 +289,9 @@ class DeadLinkTests(PairTests):
         [wire] = self.world.between(self.leader, self.follower)
         wire.cut = True
         wire.dialling.lost(OSError("the network changed"))
-        self.world.wait(40, step=0.5)
+        self.world.wait(60, step=0.5)
         self.assertEqual(len(self.follower.told(api.Asked)), 1)
+        self.assertEqual(self.follower.told(api.AskEnded), [])
         self.follower.do(api.Accept(who=self.follower.name_of(self.leader)))
         self.assert_open()
 
@@ -369,6 +370,7 @@ class InstanceTests(PairTests):
         """What was asked over a link of an older instance is void."""
         older = Stranger(self.world, "carol").dial(self.follower)
         older.say(Ask(text="first"))
+        self.world.wires[-1].cut = True
         newer = Stranger(self.world, "carol")
         newer.hello = type(newer.hello)(version=1, handle="stranger", nonce=b"M" * 16, store=b"S" * 16)
         newer.dial(self.follower).say(Ask(text="second"))
