@@ -1,7 +1,7 @@
 """What each command of the api does at a peer; every one is answered with a reply, or fails with UserError."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 
@@ -112,16 +112,27 @@ class Commands:
         return api.Started(person=None, address=written(address))
 
     async def _confirm(self, who: str) -> Reply:
-        unconfirmed = self._peer.links.unconfirmed
-        for identifier, link in list(unconfirmed.items()):
-            if self._means(identifier, who):
-                intent = link.intent
-                assert intent is not None
-                await self._peer.people.meet(identifier, link.key, link.hello.handle if link.hello else "")
-                await self._peer.people.grant(identifier, Scope.ONCE)
-                await self._peer.want(identifier, intent.text, [intent.address])
-                return api.Done()
-        raise NoSuchContact(f"nobody called {who} waits for your word; dial the address again")
+        identifier = self._answerer(who)
+        if identifier is None:
+            raise NoSuchContact(f"nobody called {who} waits for your word; dial the address again")
+        link = self._peer.links.unconfirmed[identifier]
+        intent = link.intent
+        assert intent is not None
+        await self._peer.people.meet(identifier, link.key, link.hello.handle if link.hello else "")
+        await self._peer.people.grant(identifier, Scope.ONCE)
+        await self._peer.want(identifier, intent.text, [intent.address])
+        return api.Done()
+
+    def _answerer(self, who: str) -> bytes | None:
+        """Who of those that answered at an address is meant."""
+        return self._only(self._peer.links.unconfirmed, who)
+
+    def _only(self, waiting: Iterable[bytes], who: str) -> bytes | None:
+        """The one of those who wait that is meant, if there is one; raises NoSuchContact if there are several."""
+        found = [identifier for identifier in waiting if self._means(identifier, who)]
+        if len(found) > 1:
+            raise NoSuchContact(f"several who wait are called {who}; give the whole id")
+        return found[0] if found else None
 
     async def _accept(self, who: str, scope: str, seconds: int | None) -> Reply:
         if scope not in {each.value for each in Scope}:
@@ -138,22 +149,19 @@ class Commands:
         return api.Started(person=self._peer.people.person(identifier))
 
     def _reject(self, who: str) -> Reply:
-        for identifier, link in list(self._peer.links.unconfirmed.items()):
-            if self._means(identifier, who):
-                del self._peer.links.unconfirmed[identifier]
-                link.close(EndCode.CLOSED)
-                return api.Done()
-        self._peer.links.refuse(self._asker(who), EndCode.REJECTED)
+        identifier = self._answerer(who)
+        if identifier is None:
+            self._peer.links.refuse(self._asker(who), EndCode.REJECTED)
+        else:
+            self._peer.links.unconfirmed.pop(identifier).close(EndCode.CLOSED)
         return api.Done()
 
     def _asker(self, who: str) -> bytes:
         """Who of those that wait for an answer is meant."""
-        found = [identifier for identifier in self._peer.links.requests if self._means(identifier, who)]
-        if len(found) > 1:
-            raise NoSuchContact(f"several who ask are called {who}; give the whole id")
-        if not found:
+        found = self._only(self._peer.links.requests, who)
+        if found is None:
             raise NoSuchContact(f"{who} has not asked to chat, or is gone; /list shows who is online")
-        return found[0]
+        return found
 
     def _means(self, identifier: bytes, who: str) -> bool:
         if looks_like_id(who):
@@ -205,10 +213,8 @@ class Commands:
             return known
         links = self._peer.links
         waiting = dict.fromkeys((*links.requests, *links.unconfirmed))
-        found = [identifier for identifier in waiting if not looks_like_id(who) and self._means(identifier, who)]
-        if len(found) > 1:
-            raise NoSuchContact(f"several are called {who}; give the whole id")
-        return found[0] if found else self._peer.people.resolve(who)
+        found = None if looks_like_id(who) else self._only(waiting, who)
+        return self._peer.people.resolve(who) if found is None else found
 
     def _check_other(self, identifier: bytes) -> None:
         if identifier == self._peer.environment.identity.id:
