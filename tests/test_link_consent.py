@@ -310,6 +310,16 @@ class AddressTests(ConsentTests):
         self.assertIsNone(self.alice.peer.people.consent(far.identity.id))
         self.alice.refuse(api.Confirm(who="stranger"), NoSuchContact)
 
+    def test_two_of_one_name(self) -> None:
+        """Where two answered under one name, neither is meant by it."""
+        far = [Stranger(self.world, name, f"10.0.0.{host}").listen() for name, host in (("one", 8), ("two", 9))]
+        for each in far:
+            self.alice.do(api.Connect(who=each.host))
+        for command in (api.Confirm(who="stranger"), api.Reject(who="stranger"), api.Close(who="stranger")):
+            self.assertIn("whole id", self.alice.refuse(command, NoSuchContact))
+        self.alice.do(api.Confirm(who=format_id(far[1].identity.id)))
+        self.assertEqual([len(each.of(Ask)) for each in far], [0, 1])
+
     def test_nobody_decides(self) -> None:
         """An answer that nobody confirms is given up in the time of a request."""
         far = Stranger(self.world, "far", "10.0.0.9").listen()
