@@ -60,11 +60,16 @@ class Disk(apsw.VFS):
 
 
 class MemoryDisk(apsw.VFS):
-    """Files in memory alone, without memory that connections could share: what the simulation's disk is like."""
+    """
+    Files in memory alone, without memory that connections could share: what the simulation's disk is like.
+
+    While `full` is true nothing can be written.
+    """
 
     def __init__(self) -> None:
         self.name = f"test-memory-{next(_numbers)}"
         self.files: dict[str, bytearray] = {}
+        self.full = False
         super().__init__(self.name, "")
 
     def xOpen(self, name, flags):
@@ -85,12 +90,15 @@ class _MemoryFile:
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         if path not in disk.files and not flags[0] & apsw.SQLITE_OPEN_CREATE:
             raise apsw.CantOpenError(path)
+        self._disk = disk
         self._data = disk.files.setdefault(path, bytearray())
 
     def xRead(self, amount, offset):
         return bytes(self._data[offset : offset + amount])
 
     def xWrite(self, data, offset):
+        if self._disk.full:
+            raise full()
         self._data.extend(bytes(max(0, offset - len(self._data))))
         self._data[offset : offset + len(data)] = data
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ..api import Person, Queued
 from ..core.delivery import Exchange
@@ -23,6 +24,8 @@ MAX_DRAFTS = 2_000
 
 class Outbox:
     """The way out of one conversation. `run` runs a coroutine and looks after its failure."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -72,7 +75,8 @@ class Outbox:
                     for _, accepted in batch:
                         accepted.errback(error)
                     if not isinstance(error, UserError):
-                        raise
+                        # A bug must not keep those waiting who come next.
+                        self.log.failure("What was said could not be written")
                 else:
                     self._appended(outgoing, batch, written)
         finally:
