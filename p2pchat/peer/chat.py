@@ -28,6 +28,7 @@ from ..core.effects import (
 )
 from ..core.errors import EndCode, RemoteProtocolError, UserError
 from ..core.messages import Entry, Have, Message, Refused, Seen
+from ..storage.crash import Point, reach
 from . import ledger, receipts, settlement
 from .environment import Environment
 from .inbox import Inbox
@@ -124,6 +125,7 @@ class Chat:
         store = link.store
         # A transaction of the older link may be under way; the writer keeps the order, so this sees all of it.
         opening = await self._environment.database.write(lambda tables: ledger.open_link(tables, two, store))
+        reach(Point.OPENED)
         if selected is not self._selected or not link.alive:
             return
         exchange = selected.exchange = Exchange(two.me, two.them, opening.own, opening.theirs)
@@ -189,6 +191,7 @@ class Chat:
         await self._environment.database.write(
             lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
         )
+        reach(Point.CONFIRMED_COMMITTED)
         self._outbox.unsent -= len(numbers)
         self._delivered(numbers, now)
 
@@ -229,6 +232,7 @@ class Chat:
         settled = await environment.database.write(
             lambda tables: settlement.settle(tables, two, store, effect.holdings, random, now)
         )
+        reach(Point.SETTLED_COMMITTED)
         self._outbox.unsent = settled.unsent
         person = self._person()
         for first, last, explanation in settled.doubts:

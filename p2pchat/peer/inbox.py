@@ -12,6 +12,7 @@ from ..core.delivery import Exchange
 from ..core.effects import Incoming, Received
 from ..core.entries import Kind
 from ..core.messages import Refused
+from ..storage.crash import Point, reach
 from . import receipts
 from .environment import Environment
 from .ledger import Two
@@ -40,6 +41,7 @@ class Inbox:
 
     def take(self, received: Received) -> None:
         """An entry came over the selected link."""
+        reach(Point.RECEIVED)
         self._received.append(received)
         if not self._storing:
             self._storing = True
@@ -57,9 +59,12 @@ class Inbox:
                 batch, self._received = self._received, []
                 selected = self._selected()
                 stored = await self._write(two, batch, environment.wall())
+                reach(Point.RECEIVED_COMMITTED)
                 self._tell(stored)
+                reach(Point.RECEIVED_TOLD)
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)
+                    reach(Point.RECEIVED_ACKNOWLEDGED)
         finally:
             self._storing = False
 

@@ -15,6 +15,7 @@ from ..core.effects import Batch, Incoming, Outgoing
 from ..core.entries import AUTH_LINK, Kind, first_head, next_head, stream_name, text_entry
 from ..core.messages import Holding
 from ..storage.conversations import Conversation, Stream
+from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry
 from ..storage.peer_tables import PeerTables
 from ..storage.vectors import Vector
@@ -90,6 +91,7 @@ def append_texts(
     if sent:
         tables.vectors.set_sent(stream.stream, two.them, seq)
         vector = vector._replace(sent=seq)
+    reach(Point.OWN_WRITTEN)
     return outgoing_of(tables, tables.streams.get(stream.stream), vector, vector.store or b""), written
 
 

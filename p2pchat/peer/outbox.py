@@ -13,6 +13,7 @@ from ..api import Person, Queued
 from ..core.delivery import Exchange
 from ..core.effects import Batch, Outgoing
 from ..core.errors import UserError
+from ..storage.crash import Point, reach
 from . import ledger
 from .environment import Environment
 from .ledger import Draft, Two, Written
@@ -97,6 +98,7 @@ class Outbox:
     def _appended(
         self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Written]]], written: list[Written]
     ) -> None:
+        reach(Point.OWN_COMMITTED)
         self.unsent += len(written)
         person, author = self._person(), self._author()
         for (draft, accepted), each in zip(batch, written, strict=True):
@@ -104,6 +106,7 @@ class Outbox:
                 Queued(person=person, author=author, number=each.number, text=draft.text, at=draft.time)
             )
             accepted.callback(each)
+        reach(Point.OWN_ANNOUNCED)
         selected = self._selected()
         if selected is None or selected.exchange is None:
             return
@@ -142,6 +145,7 @@ class Outbox:
         """Send the next entries; whether it is worth going on."""
         two = self._two
         written = await self._environment.database.write(lambda tables: ledger.load_batch(tables, two, batch))
+        reach(Point.REST_LOADED)
         if selected is not self._selected():
             return True
         return sum(self._send(selected, exchange, batch.outgoing, each) for each in written) > 0
@@ -161,4 +165,5 @@ class Outbox:
         messages = exchange.send(outgoing, written.seq, written.head, written.number, written.data)
         for message in messages:
             selected.link.send(message)
+            reach(Point.OWN_SENT)
         return bool(messages)

@@ -11,6 +11,7 @@ from ..core.bodies import ResetBody
 from ..core.effects import Received
 from ..core.entries import Kind, RefusalCode, author_in, conversation_in, moved_lamport
 from ..storage.conversations import Stream
+from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry
 from ..storage.peer_tables import PeerTables
 from ..storage.vectors import Vector
@@ -57,6 +58,7 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     texts = [each for each in stored if each.entry and each.received.judged.kind == Kind.TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
+    reach(Point.RECEIVED_WRITTEN)
     return stored
 
 
@@ -133,6 +135,7 @@ def confirm(tables: PeerTables, two: Two, stream: int, store: bytes, seq: int, h
     assert vector is not None
     tables.vectors.put(vector._replace(store=store, seq=seq, head=head))
     tables.progress.note(stream, two.them, "delivered", seq, now)
+    reach(Point.CONFIRMED_WRITTEN)
 
 
 def see(tables: PeerTables, two: Two, stream: int, seq: int, now: int) -> tuple[int, ...]:
@@ -143,6 +146,7 @@ def see(tables: PeerTables, two: Two, stream: int, seq: int, now: int) -> tuple[
         return ()
     tables.vectors.put(vector._replace(seen=seq))
     tables.progress.note(stream, two.them, "seen", seq, now)
+    reach(Point.SEEN_WRITTEN)
     return tuple(numbers_between(tables, two, stream, max(vector.seen, vector.first - 1) + 1, seq))
 
 

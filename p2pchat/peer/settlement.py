@@ -15,6 +15,7 @@ from ..core.effects import Outgoing
 from ..core.entries import AUTH_LINK, Kind, first_head, next_head, reset_entry
 from ..core.messages import MAX_INTEGER, Holding
 from ..storage.conversations import Stream
+from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, Place
 from ..storage.peer_tables import PeerTables
 from ..storage.vectors import Vector
@@ -97,6 +98,7 @@ def settle(
         for stream in tables.streams.of_conversation(two.conversation, current_only=True)
         if stream.author == two.me
     ]
+    reach(Point.SETTLED_WRITTEN)
     return Settlement(own, delivered, doubts, count_waiting(tables, two))
 
 

@@ -8,6 +8,7 @@ What must outlive the process: state directory, lock, atomic files, SQLite.
       executor       the threads, or none (tests, simulation)
       schema         making, checking and upgrading a database; peer-2.sql, server-1.sql
       failures       what SQLite's errors mean to a person
+    crash            where a test may kill the process
     peer_tables      contacts, servers, conversations, entries, vectors, settings: one module a noun
     server_tables    handles, bans, invitations
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from p2pchat.core.errors import StateError, StoreFull
+from p2pchat.storage.crash import Point, reach
 
 SECRET_MODE = 0o600
 """What a file gets when nothing else is asked for: readable by its owner alone."""
@@ -97,7 +98,9 @@ def _place(path: Path, data: bytes, mode: int, move: Callable[[Path, Path], None
     try:
         try:
             _write_new(temporary, data, mode)
+            reach(Point.SECRET_WRITTEN)
             move(temporary, path)
+            reach(Point.SECRET_PLACED)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from p2pchat.core.errors import StateError
 from p2pchat.core.identity import Identity, id_of, short_id
+from p2pchat.storage.crash import Point, reach
 from p2pchat.storage.directory import StateDirectory
 from p2pchat.storage.files import create_once, read_secret
 
@@ -60,6 +61,8 @@ def load_or_create_identity(directory: StateDirectory, known: bytes | None, seed
     if identity is None:
         identity = _create(directory.key_file, seed)
     check_known(directory, identity, known)
+    if known is None:
+        reach(Point.KEY_MADE)
     return identity
 
 

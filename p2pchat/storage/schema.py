@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from p2pchat.core.errors import StateError, StoreError, StoreTooNew
+from p2pchat.storage.crash import Point, reach
 from p2pchat.storage.failures import corrupt, told_to_people
 from p2pchat.storage.files import sync_directory
 
@@ -157,7 +158,9 @@ def _make(path: Path, schema: Schema[TablesT]) -> bool:
         # Made here, so that it and everything SQLite puts beside it is 0600 whatever the umask.
         os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         _fill(new, schema, None)
+        reach(Point.DATABASE_FILLED)
         os.rename(new, path)
+        reach(Point.DATABASE_PLACED)
         sync_directory(path.parent)
     except OSError as error:
         raise StateError(f"cannot make {path}: {error.strerror}") from error
@@ -239,6 +242,7 @@ def _back_up(path: Path, source: apsw.Connection, copy: Path, vfs: str | None) -
         finally:
             target.close()
         if vfs is None:
+            reach(Point.COPY_WRITTEN)
             os.replace(new, copy)
             sync_directory(copy.parent)
     except OSError as error:
@@ -259,7 +263,9 @@ def _upgrade(path: Path, schema: Schema[TablesT], connection: apsw.Connection, v
                 "again and report it"
             )
         connection.pragma("user_version", version + 1)
+        reach(Point.UPGRADE_WRITTEN)
         connection.execute("COMMIT")
+        reach(Point.UPGRADED)
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pchat.core.errors import StoreError
+from p2pchat.storage.crash import Point, reach
 from p2pchat.storage.executor import Deliver
 from p2pchat.storage.failures import DISK, ends_use, store_error
 from p2pchat.storage.schema import (
@@ -114,7 +115,9 @@ class WriteWorker(Generic[TablesT]):
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             self._operate(batch, more)
+            reach(Point.BEFORE_COMMIT)
             self.connection.execute("COMMIT")
+            reach(Point.AFTER_COMMIT)
             self._health.commits += 1
             self._scrub_due = self._scrub_due or any(each.scrub for each in batch)
         except Exception as error:
@@ -192,6 +195,7 @@ class WriteWorker(Generic[TablesT]):
         """Copy the WAL back; false if a reader was in the way."""
         try:
             self.connection.wal_checkpoint(mode=mode)
+            reach(Point.CHECKPOINTED)
             return True
         except apsw.BusyError:
             pass  # a long read is under way: the next checkpoint does it
