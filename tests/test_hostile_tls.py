@@ -17,6 +17,7 @@ from zope.interface import provider
 
 from p2pchat import api
 from p2pchat.core.errors import EndCode
+from p2pchat.core.identity import Identity
 from p2pchat.core.session import State
 from p2pchat.net.admission import Refusal
 from p2pchat.net.records import MOST_DEBT
@@ -390,7 +391,21 @@ class OtherKeyTests(TLSAttack):
     async def test_T7_other_key_on_second_contact(self) -> None:
         """Where another key answers for a known peer it hears not even a hello; the message waits for the right one."""
         victim = await PeerVictim(self).start()
-        bob, mallory = identity(6_100), MALLORY
+        await self.answer_for(victim, MALLORY)
+
+    async def test_A8_stolen_key(self) -> None:
+        """Who has our own key can be us to others, but nobody else to us: not when they dial, not when we do (KCI)."""
+        victim = await PeerVictim(self).start()
+        ourselves = victim.peer.environment.identity
+        liar = await victim.shaken(ourselves)
+        liar.say_hello()
+        await self.comes(liar, "bye")
+        self.assertEqual(liar.bye, "self")
+        await self.answer_for(victim, ourselves)
+
+    async def answer_for(self, victim: PeerVictim, mallory: Identity) -> None:
+        """A chat with somebody is lost, somebody else answers there, and at last the right one."""
+        bob = identity(6_100)
         there = EvilPeer(self, bob)
         await victim.do(api.Connect(who=f"{LOOPBACK}:{there.port}"))
         await self.until(lambda: bool(victim.told(api.Answered)), "an answer")
