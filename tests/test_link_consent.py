@@ -199,8 +199,9 @@ class StandingTests(ConsentTests):
         self.world.wait(310)
         self.assert_open()
         self.come_back()
-        self.assertEqual([event.reason for event in self.bob.told(api.Ended)], ["expired"])
-        self.assertEqual([event.reason for event in self.alice.told(api.Ended)], ["expired"])
+        for one in (self.alice, self.bob):
+            [ended] = one.told(api.Ended)
+            self.assertIn("/connect", ended.reason)
         self.assert_asked(1)
         self.asking()
         self.assert_asked(2)
@@ -501,6 +502,27 @@ class LimitTests(ConsentTests):
         """Strangers who ask nothing count as well: they hold no more links than those who ask."""
         silent = [Stranger(self.world, f"number {number}", "10.2.0.1").dial(self.bob) for number in range(10)]
         self.assertEqual(sum(stranger.code is None for stranger in silent), MAX_REQUESTS_PER_ADDRESS)
+
+    def test_A4_coming_and_going(self) -> None:
+        """A contact that comes and goes without end is let in once a second in the long run, and told why."""
+        self.bob.knows(self.alice)
+        self.alice.stop()
+        links = []
+        for _ in range(60):
+            links.append(Stranger(self.world, "alice").dial(self.bob))
+            links[-1].hang_up()
+        refused = [link for link in links if link.of(Bye)]
+        self.assertGreater(len(refused), 30)
+        self.assertEqual({bye.code for link in refused for bye in link.of(Bye)}, {"rate"})
+        self.world.wait(5)
+        self.assertEqual(Stranger(self.world, "alice").dial(self.bob).of(Bye), [])
+
+    def test_three_of_a_network(self) -> None:
+        """IPv6 addresses of one network count as one: whoever has one of them has all."""
+        for number in range(MAX_REQUESTS_PER_ADDRESS):
+            self.assertIsNone(self.asks(f"number {number}", f"2001:db8::{number + 1:x}").code)
+        self.assertEqual(self.asks("too many", "2001:db8::ffff").code, "rejected")
+        self.assertIsNone(self.asks("another", "2001:db8:0:1::1").code)
 
     def test_many_who_are_answered(self) -> None:
         """Requests that the person answered leave their place at once: peers on one host may come one by one."""

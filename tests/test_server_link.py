@@ -10,15 +10,18 @@ from p2pchat.core.errors import StoreFull
 from p2pchat.core.identity import Domain, format_id
 from p2pchat.core.messages import (
     VERSION,
+    Accept,
     Address,
     Bye,
     Changes,
     Declined,
     Hello,
     Listing,
+    Record,
     Register,
     Registered,
     RosterPage,
+    Select,
     ServerHello,
     Signed,
     Watch,
@@ -34,7 +37,8 @@ from p2pchat.peer.server_link import MAX_COUNTER_TRIES, REFUSED_WAIT, ServerLink
 from p2pchat.server.handles import HandleBook
 from p2pchat.server.rendezvous import Rendezvous, RendezvousFactory
 from p2pchat.storage.servers import Server
-from tests.company import WALL, Mute, Node, World, WorldTests, identity_of
+from tests.company import WALL, Mute, Node, Stranger, World, WorldTests, identity_of
+from tests.rosters import HOME
 from tests.servers import open_database as open_server_database
 
 HOST = "10.0.1.1"
@@ -396,7 +400,7 @@ class RosterTests(ServerLinkTests):
 
     def test_A1_addresses_that_must_not_be_dialled(self) -> None:
         """Loopback, link-local, multicast, unspecified addresses and low ports are never dialled for a roster."""
-        bad = (("127.0.0.1", 6666), ("::1", 6666), ("10.0.0.50", 22), ("169.254.1.1", 6666))
+        bad = (("127.0.0.1", 6667), ("::1", 6667), ("10.0.0.50", 22), ("169.254.1.1", 6666))
         worse = (("224.0.0.1", 6666), ("0.0.0.0", 6666), ("fe80::1", 6666), ("255.255.255.255", 6666))
         for number, addresses in enumerate((bad, worse)):
             listed = tuple(Address(host=host, port=port) for host, port in addresses)
@@ -413,15 +417,15 @@ class RosterTests(ServerLinkTests):
 
     def test_A1_observed_of_our_own_host(self) -> None:
         """That a server sees somebody at our own address does not make our loopback theirs."""
-        listing = self.listing("victim", WALL, True, Address(host="127.0.0.1", port=6666))
+        listing = self.listing("victim", WALL, True, Address(host="127.0.0.1", port=6667))
         self.far.listings = (
             Listing(record=listing.record, online=True, observed=Address(host="192.0.2.7", port=7777)),
         )
         self.start()
         self.alice.do(api.Connect(who="victim"))
         self.world.wait(60)
-        self.assertNotIn(("127.0.0.1", 6666), self.alice.dialler.dialled)
-        self.assertIn(("192.0.2.7", 6666), self.alice.dialler.dialled)
+        self.assertNotIn(("127.0.0.1", 6667), self.alice.dialler.dialled)
+        self.assertIn(("192.0.2.7", 6667), self.alice.dialler.dialled)
 
     def test_loopback_server(self) -> None:
         """Peers of a server on one's own loopback are dialled there, also while that server is dead."""
@@ -454,6 +458,33 @@ class RosterTests(ServerLinkTests):
         self.world.wait(30)
         self.assertNotIn(("10.0.0.66", 6666), self.alice.dialler.dialled)
         self.assertNotEqual(self.alice.peer.people.person(identity_of("eve").id).name, "bob")
+
+    def test_record_from_a_peer(self) -> None:
+        """A newer record that a peer hands over counts; an older or forged one, or one of a stranger, does not."""
+        self.far.listings = (self.listing("bob"), self.listing("carol"))
+        self.start()
+        bob, carol = identity_of("bob"), identity_of("carol")
+        friend = Stranger(self.world, bob).dial(self.alice)
+        self.alice.do(api.AddContact(id=format_id(bob.id), name="bob"))
+        friend.dial(self.alice).say(Accept(scope="once"))
+        if not self.alice.identity.id < bob.id:
+            friend.say(Select())
+        moved = (Address(host="10.0.0.77", port=6666),)
+        newer = make_record(carol, LAB.id, "carol", "", moved, WALL + 1)
+        older = make_record(carol, LAB.id, "carol", "", HOME, WALL - 1)
+        of_nobody = make_record(identity_of("nobody"), LAB.id, "nobody", "", moved, WALL)
+        forged = make_record(carol, LAB.id, "carol", "", HOME, WALL + 2)
+        for record in (newer, older, of_nobody):
+            friend.say(Record(body=record.body, signature=record.signature))
+        friend.say(Record(body=forged.body, signature=bytes(64)))
+        self.assertIsNone(friend.code)
+        row = self.alice.peer.people.row(carol.id)
+        assert row is not None
+        self.assertEqual((row.body.counter, row.online), (WALL + 1, True))
+        self.assertIsNone(self.alice.peer.people.row(identity_of("nobody").id))
+        self.alice.do(api.Connect(who="carol"))
+        self.world.wait(1)
+        self.assertIn(("10.0.0.77", 6666), self.alice.dialler.dialled)
 
     def test_records_outlive_the_server(self) -> None:
         """What was seen lets chats begin while the server is dead, also after a start."""
@@ -535,6 +566,23 @@ class LossTests(ServerLinkTests):
         self.world.wait(1)
         self.assertEqual(self.states()[-1], ("online", ""))
         self.assertGreater(len(self.alice.dialler.dialled), dialled + 1)
+
+    def test_displaced_with_an_open_chat(self) -> None:
+        """A chat that is open goes on, but when its link breaks it is not fought for."""
+        self.start()
+        bob = Stranger(self.world, "bob", "10.0.0.50").listen()
+        self.alice.do(api.AddContact(id=format_id(bob.identity.id), name="bob"))
+        self.alice.run(self.alice.peer.want(bob.identity.id, typed=[bob.address]))
+        self.world.settle()
+        bob.say(Accept(scope="once"))
+        self.assertTrue(self.alice.peer.links.has_open(bob.identity.id))
+        self.far.say(Bye(code="displaced"))
+        self.world.settle()
+        self.assertTrue(self.alice.peer.links.has_open(bob.identity.id))
+        dialled = len(self.alice.dialler.dialled)
+        bob.hang_up()
+        self.world.wait(60)
+        self.assertEqual(len(self.alice.dialler.dialled), dialled)
 
     def test_duplicate(self) -> None:
         """A link that the server replaced by a newer one of the same process is nothing to stop for."""

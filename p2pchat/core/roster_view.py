@@ -91,6 +91,14 @@ class RosterView:
         """Take what the server says, and tell what it changed."""
         return self._take_page(message) if isinstance(message, RosterPage) else self._take_changes(message)
 
+    def hand_over(self, row: ViewRow) -> None:
+        """Take a proved record from somebody else than the server, who alone says whether that peer is online."""
+        known = self._rows.get(row.id)
+        if known is None:
+            self._rows[row.id] = ViewRow(row.id, row.body, row.record, False, None)
+        elif known.body.counter < row.body.counter:
+            self._rows[row.id] = ViewRow(row.id, row.body, row.record, known.online, known.observed)
+
     def _take_page(self, page: RosterPage) -> ViewChange:
         if self._coming is None or self._coming_number != page.number:
             # Another number: the server gave up the snapshot before and began a new one.

@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..api import Answered, Asked, AskEnded, Asking, Problem
+from ..core.addresses import parse
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
-from ..core.session import State
+from ..core.session import Budget, State
 from ..core.trust import (
     REQUEST_LASTS,
     Answer,
@@ -29,6 +30,7 @@ from ..core.trust import (
     judge_request,
     may_come_back,
 )
+from ..net.admission import source_of
 from ..net.connection import Ending
 from ..net.tls import Authenticated
 from .chat import Chat
@@ -39,6 +41,9 @@ from .selection import Selection
 
 MAX_LINKS_OF_ONE = 8
 """Links with one id: one that is used, a few that are dead without our knowing, and no more."""
+
+LINKS_RATE, LINKS_BURST = 1.0, 20.0
+"""Links a second that one who is known may open, and how many at once: a bad network makes many, but not for ever."""
 
 UNDECIDED_WITHIN = REQUEST_LASTS + 15.0
 """Seconds in which a link must get from one step to the next until it is open."""
@@ -95,8 +100,9 @@ class Links:
         self._chats: dict[bytes, Chat] = {}
         self._selections: dict[bytes, Selection] = {}
         self._gone: deque[tuple[float, str]] = deque()
-        """Requests that went away unanswered, as (when their place is free, address): each was shown to a person."""
+        """Requests that went away unanswered, as (when their place is free, network): each was shown to a person."""
         self._told: dict[bytes, float] = {}
+        self._paces: dict[bytes, Budget] = {}
 
     # --- Company
 
@@ -139,7 +145,7 @@ class Links:
             link.close(EndCode.SELF)
             return
         self._displace(link)
-        if len(self.of(link.id)) >= MAX_LINKS_OF_ONE:
+        if len(self.of(link.id)) >= MAX_LINKS_OF_ONE or not self._in_pace(link):
             link.fail(EndCode.RATE, "too many links")
             return
         self._links.setdefault(link.id, []).append(link)
@@ -153,6 +159,13 @@ class Links:
                 link.close(EndCode.CLOSED)
         else:
             self._judge(link, facts)
+
+    def _in_pace(self, link: Link) -> bool:
+        """Whether somebody known comes not too often: each time costs the person a line, and us a transaction."""
+        if link.intent is not None or self._people.contact(link.id) is None:
+            return True
+        now = self.seconds()
+        return self._paces.setdefault(link.id, Budget(LINKS_RATE, LINKS_BURST, now)).spend(now)
 
     def _displace(self, link: Link) -> None:
         """Links of another process with the same key are older ones."""
@@ -174,9 +187,9 @@ class Links:
         now = self.seconds()
         while self._gone and self._gone[0][0] <= now:
             self._gone.popleft()
-        hosts = {other.id: other.host for other in self.all() if other.undecided and other.id != link.id}
-        places = [*hosts.values(), *(host for _, host in self._gone)]
-        return has_room(len(places), places.count(link.host))
+        sources = {other.id: _source(other.host) for other in self.all() if other.undecided and other.id != link.id}
+        places = [*sources.values(), *(source for _, source in self._gone)]
+        return has_room(len(places), places.count(_source(link.host)))
 
     def stands(self, identifier: bytes) -> bool:
         """Whether somebody would be let in without asking the person."""
@@ -323,7 +336,7 @@ class Links:
         request = self.requests.get(link.id)
         if request is not None and request.link is link:
             del self.requests[link.id]
-            self._gone.append((self.seconds() + REQUEST_LASTS, link.host))
+            self._gone.append((self.seconds() + REQUEST_LASTS, _source(link.host)))
             self._environment.emit(AskEnded(person=self._people.person(link.id), reason="gone"))
         if self.unconfirmed.get(link.id) is link:
             del self.unconfirmed[link.id]
@@ -361,3 +374,9 @@ class Links:
             await work
 
         Deferred.fromCoroutine(run()).addErrback(lambda failure: self.log.failure("A link failed", failure))
+
+
+def _source(host: str) -> str:
+    """What the places of an address are counted under: itself, or its network."""
+    address = parse(host)
+    return host if address is None else source_of(address)

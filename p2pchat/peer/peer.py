@@ -32,10 +32,13 @@ from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
 from .server_link import Presence, ServerLink, ServerState
-from .whereabouts import own_candidates, targets
+from .whereabouts import own_candidates, remember_typed, targets, typed_before
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
 """What the far side may say so that nobody dials again by himself."""
+
+
+RAN_OUT = "the consent to this chat has run out, and the link is lost; /connect asks again"
 
 
 @dataclass(slots=True)
@@ -144,9 +147,9 @@ class Peer:
 
     async def close(self, identifier: bytes) -> None:
         """The person ends a chat: nobody dials any more, and the consent that stood for it is over."""
-        await self._end(identifier, EndCode.CLOSED)
+        await self._end(identifier, EndCode.CLOSED.value)
 
-    async def _end(self, identifier: bytes, code: EndCode) -> None:
+    async def _end(self, identifier: bytes, reason: str) -> None:
         """A chat is over, first in the memory and on the links, then on the disk, which may fail."""
         talk = self._talks.get(identifier)
         was_wanted = talk is not None and talk.wanted
@@ -157,9 +160,9 @@ class Peer:
             link.close(EndCode.CLOSED)
         if was_wanted:
             person = self.people.person(identifier)
-            if code is EndCode.DISPLACED:
+            if reason == EndCode.DISPLACED.value:
                 self.environment.emit(Displaced(where=person.name))
-            self.environment.emit(Ended(person=person, address="", reason=code.value))
+            self.environment.emit(Ended(person=person, address="", reason=reason))
         await self.people.revoke(identifier)
         if talk is not None:
             await self._remember(talk)
@@ -178,14 +181,7 @@ class Peer:
         for identifier in rows:
             if not self.links.stands(identifier):
                 continue
-            await self.want(identifier, typed=await self._typed_before(identifier))
-
-    async def _typed_before(self, identifier: bytes) -> list[Address]:
-        value = await self.environment.database.read(lambda tables: tables.settings.get(f"address {identifier.hex()}"))
-        if value is None:
-            return []
-        host, _, port = value.decode().rpartition(" ")
-        return [Address(host=host, port=int(port))]
+            await self.want(identifier, typed=await typed_before(self.environment.database, identifier))
 
     # --- whom to dial where
 
@@ -265,8 +261,7 @@ class Peer:
         talk = self._talks[link.id]
         if address not in talk.typed:
             talk.typed.append(address)
-        value = f"{address.host} {address.port}".encode()
-        await self.environment.database.write(lambda tables: tables.settings.set(f"address {link.id.hex()}", value))
+        await remember_typed(self.environment.database, link.id, address)
 
     def over(self, link: Link, ending: Ending) -> None:
         """A link ended: go on, or take it as the end of the chat."""
@@ -280,7 +275,7 @@ class Peer:
             return
         others = self.links.of(link.id)
         if ending.by_them and (code is EndCode.CLOSED or (code in OVER_FOR_GOOD and not others)):
-            self._run(self._end(link.id, code))
+            self._run(self._end(link.id, code.value))
         elif talk.wanted and not others:
             self._go_on(talk)
 
@@ -303,8 +298,11 @@ class Peer:
         """A peer handed over a roster record: keep it, if it is good and newer, and of somebody whom we know."""
         for server in self.servers:
             row = newer_row(server.view, server.server.id, record)
-            if row is not None and (self.people.contact(row.id) is not None or server.view.get(row.id) is not None):
-                self._run(self.rosters.keep(server.server.id, [row]))
+            if row is None or (self.people.contact(row.id) is None and server.view.get(row.id) is None):
+                continue
+            server.view.hand_over(row)
+            self.people.rosters_changed()
+            self._run(self.rosters.keep(server.server.id, [row]))
 
     # --- what servers tell
 
@@ -352,7 +350,7 @@ class Peer:
             talk.chat.look()
             if talk.lost and not self.links.stands(identifier):
                 # `once` and timed consent do not last for ever: nobody is dialled, or let in, on what has run out.
-                self._run(self._end(identifier, EndCode.EXPIRED))
+                self._run(self._end(identifier, RAN_OUT))
 
     def stop(self) -> None:
         """Say goodbye everywhere; what is not delivered stays queued."""

@@ -7,6 +7,8 @@ from ..core.messages import Address
 from ..core.records import MAX_ADDRESSES
 from ..core.roster_view import ViewRow
 from ..net.interfaces import own_addresses
+from ..storage.database import Database
+from ..storage.peer_tables import PeerTables
 from .pursuit import Target
 from .server_link import ServerLink
 
@@ -44,3 +46,22 @@ def own_candidates(listens: Sequence[Address], link_address: Address) -> tuple[A
         # The loopback address, which comes last, is the one that peers on this host need.
         kept = [*kept[: MAX_ADDRESSES - 1], kept[-1]]
     return tuple(Address(host=host, port=port) for host in kept if port)
+
+
+async def remember_typed(database: Database[PeerTables], identifier: bytes, address: Address) -> None:
+    """Keep where the person found somebody: where no server tells, that is all there is after a start."""
+    value = f"{address.host} {address.port}".encode()
+    await database.write(lambda tables: tables.settings.set(_setting(identifier), value))
+
+
+async def typed_before(database: Database[PeerTables], identifier: bytes) -> list[Address]:
+    """Where the person found somebody before."""
+    value = await database.read(lambda tables: tables.settings.get(_setting(identifier)))
+    if value is None:
+        return []
+    host, _, port = value.decode().rpartition(" ")
+    return [Address(host=host, port=int(port))]
+
+
+def _setting(identifier: bytes) -> str:
+    return f"address {identifier.hex()}"
