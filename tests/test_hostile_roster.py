@@ -15,6 +15,7 @@ from p2pchat.core.messages import Changes
 from p2pchat.core.roster_view import MAX_ROWS
 from p2pchat.net.interfaces import own_addresses
 from p2pchat.peer import pursuit, rosters
+from p2pchat.server import rendezvous
 from p2pchat.storage.peer_tables import PeerTables
 
 from .hostile import COUNTS, LOOPBACK, Attack, Caller, Liar, frame, real_reactor
@@ -52,6 +53,24 @@ class RegistrationTests(Attack):
     async def decided(self, liar: Liar) -> None:
         """Whether somebody may register is said."""
         await self.until(lambda: bool(liar.of("registered", "bye")), "a decision")
+
+    async def test_R1_hellos_without_registration(self) -> None:
+        """One address cannot fill a server with hellos that lead to no registration; who registers makes room again."""
+        self.patch(rendezvous, "MAX_UNDECIDED", COUNTS.pending)
+        victim = await ServerVictim(self).start()
+        liars = []
+        for number in range(COUNTS.pending * 11 // 10):
+            liars.append(await victim.greeted(identity(210_000 + number)))
+        await self.until(lambda: sum(liar.bye is None for liar in liars) <= COUNTS.pending, "refusals")
+        self.assertEqual({liar.bye for liar in liars[COUNTS.pending :]}, {"full"})
+        elsewhere = await victim.greeted(MALLORY, source="127.0.0.88")
+        self.assertIsNone(elsewhere.bye)
+        first = liars[0]
+        first.tell("register", record=victim.record(first.identity, first))
+        await self.comes(first, "registered")
+        last = await victim.opened(identity(219_999))
+        self.assertTrue(last.of("registered"))
+        await victim.undisturbed()
 
     async def test_R1_one_key_many_handles(self) -> None:
         """One key owns a handful of handles, however many it claims."""

@@ -4,18 +4,20 @@ The rendezvous: every link of peers to this server, who of them is online, and t
 It keeps the links (net.connection.LinkKeeper). It never holds a message of anybody.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from ..core.addresses import parse
 from ..core.bodies import RecordBody
 from ..core.errors import EndCode
 from ..core.identity import Domain, Identity, id_of
 from ..core.messages import VERSION, Message, ServerHello, Signed
 from ..core.roster import Roster
 from ..core.session import Session, Side
+from ..net.admission import source_of
 from ..net.connection import Connection, Ending, Sweep
 from ..net.incidents import IncidentLog
 from ..net.listener import ListenerFactory
@@ -26,6 +28,9 @@ from .registration import Registration
 
 BYTES_PER_TURN = 512 * 1024
 """What is written to watchers in one turn of the reactor: some 10 ms, and no more memory than that at a time."""
+
+MAX_UNDECIDED = 256
+"""Links from one source that said hello and are not registered: all peers of a host may start at once, and no more."""
 
 FRAME_COST = 1024
 """What a small frame counts for: writing it costs as much time as so many bytes."""
@@ -62,6 +67,8 @@ class Rendezvous:
         self._wall = wall
         self._everybody = everybody
         self._links: dict[Connection, Registration] = {}
+        self._undecided: defaultdict[str, set[Registration]] = defaultdict(set)
+        """By source, who said hello and is not registered."""
         self._online: dict[bytes, Registration] = {}
         self._claiming: set[bytes] = set()
         """Peers not online whose new handle is being written: their places are taken already."""
@@ -105,6 +112,7 @@ class Rendezvous:
         registration = self._links.pop(connection, None)
         if registration is not None:
             registration.end()
+            self._decide(registration)
             self.leave(registration)
         if self._closed is not None and not self._links:
             closed, self._closed = self._closed, None
@@ -118,7 +126,18 @@ class Rendezvous:
             return EndCode.SELF
         if not (self._everybody or admission.is_admitted(registration.observed.host) or _on_our_host(registration)):
             return EndCode.NOT_ADMITTED
-        return EndCode.FULL if self._is_full(registration.peer) else None
+        undecided = self._undecided[_source(registration)]
+        if self._is_full(registration.peer) or len(undecided) >= MAX_UNDECIDED:
+            return EndCode.FULL
+        undecided.add(registration)
+        return None
+
+    def _decide(self, registration: Registration) -> None:
+        """Somebody is registered, or gone."""
+        source = _source(registration)
+        self._undecided[source].discard(registration)
+        if not self._undecided[source]:
+            del self._undecided[source]
 
     def refuse(self, registration: Registration, code: EndCode) -> None:
         """End a link whose peer cannot be taken."""
@@ -155,6 +174,7 @@ class Rendezvous:
             registration.since = self._wall()
         self._online[peer] = registration
         self._claiming.discard(peer)
+        self._decide(registration)
         if older is not None and older is not registration:
             same = older.nonce == registration.nonce
             older.connection.close(EndCode.DUPLICATE if same else EndCode.DISPLACED)
@@ -237,6 +257,12 @@ class Rendezvous:
 def _on_our_host(registration: Registration) -> bool:
     """Whether a peer comes from the very address that it came to."""
     return registration.observed.host == registration.connection.own_address.host
+
+
+def _source(registration: Registration) -> str:
+    """The address, or the network of IPv6, whose places somebody takes."""
+    address = parse(registration.observed.host)
+    return registration.observed.host if address is None else source_of(address)
 
 
 class RendezvousFactory(ListenerFactory):
