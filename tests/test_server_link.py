@@ -550,6 +550,30 @@ class LossTests(ServerLinkTests):
             self.assertEqual(self.alice.sweep.connections, frozenset(), f"after {steps} steps")
             self.assertEqual(self.world.clock.getDelayedCalls(), [])
 
+    def test_stop_while_the_server_says_nothing(self) -> None:
+        """A handshake that never ends does not hold up the end."""
+        self.world.listeners[HOST, 8888] = Mute()  # type: ignore[assignment]
+        self.link.start()
+        self.world.settle()
+        self.link.stop()
+        self.world.settle()
+        self.assertEqual(self.alice.sweep.connections, frozenset())
+
+    def test_start_after_stop(self) -> None:
+        """Who is started again at once gets a new link, and the late end of the old one changes nothing."""
+        self.start()
+        self.world.wires[-1].cut = True
+        self.link.stop()
+        self.link.start()
+        self.world.wait(3)
+        self.assertEqual(len(self.far.links), 2)
+        self.world.wait(10)
+        self.assertTrue(self.far.links[-1].alive)
+        self.assertEqual([state for state, _ in self.states()], ["online"])
+        self.far.links[-1].abort()
+        self.world.wait(20)
+        self.assertEqual(self.states()[-1], ("online", ""))
+
     def test_displaced(self) -> None:
         """Displaced it dials no more, and neither do chats, until the person goes on here; told once."""
         self.far.listings = (self.listing("bob"),)

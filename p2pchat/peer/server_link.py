@@ -159,8 +159,9 @@ class ServerLink:
     def stop(self, code: EndCode = EndCode.LEAVING) -> None:
         """End the link in order, and do not dial again."""
         self._running = False
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._dial is not None:
             self._dial.cancel()
         if self._connection is not None:
@@ -228,10 +229,12 @@ class ServerLink:
         """Nothing waits for it."""
 
     def lost(self, connection: Connection, ending: Ending) -> None:
+        if self._connection not in (None, connection):
+            # The late end of one that was stopped before this one began.
+            return
         self._dial = None
         self._connection = None
         self._session = None
-        self._timer_off()
         if ending.by_them and ending.code is EndCode.DISPLACED:
             self._running = False
             self._lose(ServerState.REFUSED, ending.code.value)
@@ -240,10 +243,6 @@ class ServerLink:
         refused = ending.code in (EndCode.FULL, EndCode.NOT_ADMITTED, EndCode.HANDLE_TAKEN, EndCode.VERSION)
         reason = ending.code.value if ending.by_them else ending.detail or ending.code.value
         self._lose(ServerState.REFUSED if refused else ServerState.LOST, reason)
-
-    def _timer_off(self) -> None:
-        if self._timer is not None and not self._timer.active():
-            self._timer = None
 
     # --- what it says
 
