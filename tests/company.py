@@ -147,7 +147,7 @@ class MemoryDialler:
         if listener is None:
             raise ConnectionRefusedError("nobody listens there")
         factory = tls.wrap(DiallerFactory(keeper, world.clock, node.sweep), world.clock)
-        dialling, listening = factory.buildProtocol(None), listener.buildProtocol(None)
+        dialling, listening = factory.buildProtocol(None), listener.buildProtocol(None)  # type: ignore[arg-type]
         assert dialling is not None and listening is not None
         world.wire(dialling, listening, node.host, (host, port))
         connection = dialling.wrappedProtocol
@@ -436,7 +436,7 @@ class Stranger:
         tls = PeerDiallerTLS(own_credentials(self.identity.private_key, WALL))
         factory = tls.wrap(DiallerFactory(self, self.world.clock, self.sweep), self.world.clock)
         dialling = factory.buildProtocol(None)
-        listening = self.world.listeners[node.host, PORT].buildProtocol(None)
+        listening = self.world.listeners[node.host, PORT].buildProtocol(None)  # type: ignore[arg-type]
         assert dialling is not None and listening is not None
         self.world.wire(dialling, listening, self.host, (node.host, PORT))
         self.connection = dialling.wrappedProtocol

@@ -18,7 +18,7 @@ class Options(DaemonOptions):
     """`--do` names a behaviour."""
 
     role = "example"
-    optParameters = [["do", None, "run", "what to do"], ["number", None, 0, "a number", int]]
+    optParameters = [["do", None, "run", "what to do"], ["number", None, 0, "a number", int]]  # type: ignore[list-item]
 
     def configure(self):
         if self["do"] == "bad-settings":

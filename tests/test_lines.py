@@ -268,7 +268,7 @@ class SplitterTests(SynchronousTestCase):
         told = [m for start in range(0, len(data), size) for m in splitter.feed(data[start : start + size])]
         return [*told, *splitter.end()], splitter
 
-    @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)))), st.integers(1, 9))
+    @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 9))
     @settings(max_examples=100)
     def test_any_pieces(self, lines, size):
         """However the bytes arrive, the lines are the file's, empty ones too."""

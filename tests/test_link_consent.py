@@ -395,7 +395,7 @@ class DowngradeTests(ConsentTests):
     def setUp(self) -> None:
         super().setUp()
         self.hybrid = True
-        authenticate = connection.authenticate
+        authenticate = connection.authenticate  # type: ignore[attr-defined]
 
         def as_said(transport: Any) -> Any:
             authenticated = authenticate(transport)

@@ -4,7 +4,6 @@ from p2pchat.core.delivery import Exchange
 from p2pchat.core.effects import Incoming, Received
 from p2pchat.core.entries import (
     LAMPORT_LEAP,
-    MAX_ENTRY,
     RefusalCode,
     first_head,
     judge,
@@ -14,7 +13,7 @@ from p2pchat.core.entries import (
     text_entry,
     void_entry,
 )
-from p2pchat.core.messages import Holding
+from p2pchat.core.messages import MAX_ENTRY, Holding
 from p2pchat.peer import ledger, receipts
 from p2pchat.peer.receipts import Stored
 from p2pchat.peer.settlement import settle
