@@ -6,8 +6,10 @@ one or tell an old one, but invent or change nothing.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
+from .addresses import REMEMBERED
 from .bodies import RecordBody, decode_body, encode_body
 from .errors import EndCode, LocalProtocolError, RemoteProtocolError
 from .identity import Domain, Identity, verify
@@ -87,6 +89,7 @@ def next_counter(last: int, server_time: int) -> int:
     return min(max(last + 1, server_time if server_time <= LATEST_TIME else 0), MAX_INTEGER)
 
 
+@lru_cache(REMEMBERED)
 def is_address_text(host: str) -> bool:
     """Whether `host` is an IP address as RFC 5952 writes it: no name, no zone, and no IPv4 address inside IPv6."""
     try:
