@@ -40,7 +40,7 @@ def measure(measures: dict[str, Measure], names: list[str], state: Path) -> list
         directory = state / name
         directory.mkdir()
         rows += measures[name](directory.absolute())
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        print(f"measured {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return rows
 
 

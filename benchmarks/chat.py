@@ -18,7 +18,7 @@ class ChatSizes:
     rounds: int = 8
     single: int = 100
     """Messages of a round, one after the other."""
-    floods: int = 5
+    floods: int = 3
     many: int = 10_000
     """Messages of a flood."""
     window: int = 1_000
