@@ -272,6 +272,7 @@ class Node:
         *,
         database: Database[PeerTables] | None = None,
         nonce: bytes = b"",
+        store: bytes = b"",
         listens: bool = True,
     ) -> None:
         self.world = world
@@ -293,7 +294,7 @@ class Node:
             wall=lambda: world.wall,
             random=self._random.randbytes,
             emit=self.events.append,
-            store=identity.id[:16],
+            store=store or identity.id[:16],
             nonce=nonce or number.to_bytes(16, "big"),
         )
         credentials = own_credentials(identity.private_key, WALL)

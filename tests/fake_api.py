@@ -48,6 +48,10 @@ class FakeApi:
         self.waiting = deque()
         self.listeners = []
         self.number = 0
+        self.lines = []
+        """What was said, for every question after lines; at most `count` of them are given."""
+        self.waiting_lines = []
+        self.doubts = []
 
     def execute(self, command):
         self.asked.append(command)
@@ -119,9 +123,40 @@ class FakeApi:
                 return done
             case api.Stop():
                 return succeed(api.Done())
+            case (
+                api.ShowLines() | api.Search() | api.Receive() | api.ShowMessage() | api.ShowQueue() | api.ShowDoubts()
+            ):
+                return succeed(self._told(command))
+            case api.Resend(who=who, first=first, last=last):
+                self.find(who)
+                return succeed(api.Resent(count=last - first + 1))
+            case api.Forget(who=who):
+                self.find(who)
+                return succeed(api.Forgotten(count=3, waiting=1, out_of_reach=f"not in reach: what {who} has"))
+            case api.SetRetention(who="") | api.MoveCursor(who=""):
+                return succeed(api.Done())
             case _:
                 self.find(command.who)
                 return succeed(api.Done())
+
+    def _told(self, command):
+        """Of what was said."""
+        if getattr(command, "who", ""):
+            self.find(command.who)
+        match command:
+            case api.ShowMessage(who=who, number=number):
+                return api.MessageTimes(
+                    person=self.find(who), author="alice", number=number, text="hi", queued=1, delivered=2, seen=None
+                )
+            case api.ShowQueue():
+                return api.Queue(waiting=tuple(self.waiting_lines), total=len(self.waiting_lines))
+            case api.ShowDoubts():
+                return api.Doubts(doubts=tuple(self.doubts))
+            case api.ShowLines(before=before):
+                known = [line for line in self.lines if before is None or line.entry < before]
+                return api.Lines(lines=tuple(known[-command.count :]), more=len(known) > command.count)
+            case _:
+                return api.Lines(lines=tuple(self.lines[: command.count]), more=len(self.lines) > command.count)
 
     def _connect(self, who):
         if "." in who:

@@ -157,10 +157,11 @@ class LoadingTests(LedgerTestCase):
         self.do(lambda tables: tables.entries.erase([row.entry]))
 
         def ask(first: int, count: int) -> list[int]:
-            batch = Batch(self.outgoing, first, count, 1 << 18, True)
+            batch = Batch(self.outgoing, first, count, 1 << 18, True, first + count - 1)
             return [seq for seq, _ in self.do(lambda tables: ledger.load_history(tables, self.two, batch))]
 
         self.assertEqual(ask(1, 3), [1, 3])
+        self.assertEqual(ask(2, 1), [])
         self.assertEqual(ask(3, 99), [3, 4])
         self.assertEqual(ask(5, 99), [])
         self.assertEqual(self.mark(), 0)

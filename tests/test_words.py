@@ -344,7 +344,8 @@ class FakeApiTests(SynchronousTestCase):
     def test_answers_every_command(self):
         """Every command of the union is answered by a reply of the union."""
         fake = FakeApi()
-        values = {"who": "bob", "id": BOB.id, "text": "x", "entry": 1}
+        values = {"who": "bob", "id": BOB.id, "text": "x", "entry": 1, "words": "x", "cursor": "bot"}
+        values |= {"number": 1, "first": 1, "last": 2, "days": 3}
         for kind in typing.get_args(api.Command):
             fields = {name: values[name] for name in kind.__struct_fields__ if name in values}
             reply = self.successResultOf(fake.execute(kind(**fields)))

@@ -140,6 +140,113 @@ class Displayed(Tagged, frozen=True, kw_only=True):
     """The `entry` of the last Said."""
 
 
+class ShowLines(Tagged, frozen=True, kw_only=True):
+    """
+    The last lines of a chat, or those before `before`, or those around `around`. Reply: Lines.
+
+    They come in the order of the chat's history, the same for both sides, which need not be that of arrival.
+    """
+
+    who: str
+    count: int = 20
+    """At most 200."""
+    before: int | None = None
+    """An `entry`: only what stands before it."""
+    around: int | None = None
+    """An `entry`: it, and so many lines before and after it."""
+
+
+class Search(Tagged, frozen=True, kw_only=True):
+    """Lines with all of these words, the newest first; a person's words, no query language. Reply: Lines."""
+
+    words: str
+    who: str = ""
+    """Only the chat with somebody; empty: all chats."""
+    count: int = 20
+    before: int | None = None
+    """An `entry`: the page after it."""
+
+
+class ShowMessage(Tagged, frozen=True, kw_only=True):
+    """When one of one's own messages was queued, delivered and seen. Reply: MessageTimes."""
+
+    who: str
+    number: int
+
+
+class ShowQueue(Tagged, frozen=True, kw_only=True):
+    """What waits for whom. Reply: Queue."""
+
+    who: str = ""
+    """Only for somebody; empty: for everybody."""
+
+
+class Cancel(Tagged, frozen=True, kw_only=True):
+    """Take back a message that has not left. Reply: Done; refused with UserError if it may have left."""
+
+    who: str
+    number: int
+
+
+class Resend(Tagged, frozen=True, kw_only=True):
+    """After a doubt: send these of one's own messages again, under their old ids. Reply: Resent."""
+
+    who: str
+    first: int
+    last: int
+
+
+class ShowDoubts(Tagged, frozen=True, kw_only=True):
+    """What may be missing, here or there, and waits for Resend, FetchHistory or LeaveIt. Reply: Doubts."""
+
+
+class LeaveIt(Tagged, frozen=True, kw_only=True):
+    """After a doubt: do not mention it any more. Reply: Done."""
+
+    who: str
+
+
+class FetchHistory(Tagged, frozen=True, kw_only=True):
+    """Ask somebody for the older messages that this store does not have. Reply: Done; they come as Said."""
+
+    who: str
+
+
+class Forget(Tagged, frozen=True, kw_only=True):
+    """Delete what was said with somebody, here; ids stay, so that nothing comes back. Reply: Forgotten."""
+
+    who: str
+
+
+class SetRetention(Tagged, frozen=True, kw_only=True):
+    """Delete what is older than so many days, from now on; None keeps everything. Reply: Done."""
+
+    days: int | None
+    who: str = ""
+    """Only the chat with somebody; empty: all chats without a setting of their own."""
+
+
+class Receive(Tagged, frozen=True, kw_only=True):
+    """
+    The first messages of others after a named cursor, in order of arrival; it does not move. Reply: Lines.
+
+    A cursor that nobody moved yet stands before everything. What was sent again on request is left out.
+    """
+
+    cursor: str
+    """1 to 64 characters; with another `who` it is another cursor."""
+    who: str = ""
+    count: int = 100
+
+
+class MoveCursor(Tagged, frozen=True, kw_only=True):
+    """A program has dealt with everything up to `entry`: do not give it again, and say `seen`. Reply: Done."""
+
+    cursor: str
+    entry: int
+    who: str = ""
+
+
 class Stop(Tagged, frozen=True, kw_only=True):
     """End the process in order. Reply: Done."""
 
@@ -164,5 +271,18 @@ Command = (
     | AddContact
     | RemoveContact
     | Displayed
+    | ShowLines
+    | Search
+    | ShowMessage
+    | ShowQueue
+    | Cancel
+    | Resend
+    | ShowDoubts
+    | LeaveIt
+    | FetchHistory
+    | Forget
+    | SetRetention
+    | Receive
+    | MoveCursor
     | Stop
 )

@@ -145,6 +145,25 @@ class Doubt(Tagged, frozen=True, kw_only=True):
     first: int
     last: int
     explanation: str
+    waits: bool = False
+    """It is remembered until Resend (mine), FetchHistory (theirs) or LeaveIt."""
+
+
+class TakenBack(Tagged, frozen=True, kw_only=True):
+    """One's own message was cancelled before it left."""
+
+    person: Person
+    number: int
+
+
+class HistoryFetched(Tagged, frozen=True, kw_only=True):
+    """Older messages that were asked for have come, as far as the other side has them."""
+
+    person: Person
+    count: int
+    """How many were new here."""
+    complete: bool
+    """Nothing was left out."""
 
 
 class Displaced(Tagged, frozen=True, kw_only=True):
@@ -182,6 +201,8 @@ Event = (
     | NotDelivered
     | Said
     | Doubt
+    | TakenBack
+    | HistoryFetched
     | Displaced
     | Problem
     | Stopping

@@ -1,6 +1,6 @@
 """What a peer answers to a command."""
 
-from .values import Person, ServerStatus, Tagged
+from .values import DoubtRange, Person, QueuedLine, ServerStatus, StoredLine, Tagged
 
 
 class Done(Tagged, frozen=True, kw_only=True):
@@ -60,4 +60,72 @@ class PeerStatus(Tagged, frozen=True, kw_only=True):
     """Seconds since it started."""
 
 
-Reply = Done | People | Myself | Safety | Started | Accepted | PeerStatus
+class Lines(Tagged, frozen=True, kw_only=True):
+    """Lines from the store."""
+
+    lines: tuple[StoredLine, ...]
+    more: bool
+    """Whether there is another page."""
+
+
+class MessageTimes(Tagged, frozen=True, kw_only=True):
+    """The life of one of one's own messages; times in ms since 1970, None for what has not happened."""
+
+    person: Person
+    author: str
+    number: int
+    text: str
+    queued: int
+    delivered: int | None
+    seen: int | None
+    refused: str = ""
+    """Why the far side could not take it."""
+    taken_back: bool = False
+
+
+class Queue(Tagged, frozen=True, kw_only=True):
+    """What waits, by person and number."""
+
+    waiting: tuple[QueuedLine, ...]
+    """The first 200."""
+    total: int
+    """How many there are in all."""
+
+
+class Doubts(Tagged, frozen=True, kw_only=True):
+    """What waits for a decision."""
+
+    doubts: tuple[DoubtRange, ...]
+
+
+class Resent(Tagged, frozen=True, kw_only=True):
+    """How many messages are sent again."""
+
+    count: int
+
+
+class Forgotten(Tagged, frozen=True, kw_only=True):
+    """What was deleted, and what that cannot reach."""
+
+    count: int
+    waiting: int
+    """Messages that stay until they are delivered; Forget again, or Cancel those that have not left."""
+    out_of_reach: str
+    """One line."""
+
+
+Reply = (
+    Done
+    | People
+    | Myself
+    | Safety
+    | Started
+    | Accepted
+    | PeerStatus
+    | Lines
+    | MessageTimes
+    | Queue
+    | Doubts
+    | Resent
+    | Forgotten
+)

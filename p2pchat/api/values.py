@@ -68,3 +68,49 @@ class ServerStatus(Value, frozen=True, kw_only=True):
     """"pinned" or "certified"."""
     handle: str = ""
     """One's own handle there."""
+
+
+class StoredLine(Value, frozen=True, kw_only=True):
+    """One message as it lies in the store; text raw."""
+
+    entry: int
+    """Its place in the order of arrival, over all chats."""
+    person: Person
+    """With whom the chat is."""
+    mine: bool
+    author: str
+    """Whose number it is: one's own name, or theirs."""
+    number: int
+    text: str
+    kind: str
+    at: int
+    """The author's wall clock, ms since 1970."""
+    arrived: int
+    """When it was stored here, ms since 1970."""
+    state: str = ""
+    """Of one's own: "queued", "delivered", "seen", "refused", "taken back"; empty for theirs."""
+    history: bool = False
+    """It was sent again on request."""
+
+
+class QueuedLine(Value, frozen=True, kw_only=True):
+    """One of one's own messages that is not delivered."""
+
+    person: Person
+    number: int
+    text: str
+    at: int
+    left: bool
+    """Whether it may have left: then it cannot be taken back."""
+
+
+class DoubtRange(Value, frozen=True, kw_only=True):
+    """Numbers of messages that may be missing since a database was lost."""
+
+    person: Person
+    mine: bool
+    """One's own may be missing there; otherwise theirs here."""
+    first: int
+    last: int
+    at: int
+    """When it was noticed, ms since 1970."""

@@ -186,6 +186,11 @@ class Exchange:
                 self._asker.ask(incoming or self._begin(name))
         return self._asker.busy
 
+    @property
+    def fetching(self) -> bool:
+        """Whether answers are awaited."""
+        return self._asker.busy
+
     def questions(self) -> Sequence[Message]:
         """What to send to go on with `fetch`: at its beginning, and whenever an answer ended."""
         return self._asker.next_question()

@@ -13,24 +13,27 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Seen as SeenEvent, Silent
+from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Seen as SeenEvent, Silent, TakenBack
 from ..core.delivery import Exchange
 from ..core.effects import (
     Confirmed,
     Effect,
+    Fetched,
     LinkUp,
     MoreRoom,
     Outgoing,
     Processed,
     Received,
+    ReceivedOld,
     RefusedThere,
     SeenThere,
 )
 from ..core.errors import EndCode, RemoteProtocolError, UserError
 from ..core.messages import Entry, Have, Message, Refused, Seen
 from ..storage.crash import Point, reach
-from . import ledger, receipts, settlement
+from . import ledger, receipts, revision, settlement
 from .environment import Environment
+from .fetching import Fetching
 from .inbox import Inbox
 from .ledger import Two, Written
 from .outbox import Outbox
@@ -64,6 +67,7 @@ class Chat:
         self._told_silent = False
         self._outbox = Outbox(environment, two, lambda: self._selected, person, author, self._run)
         self._inbox = Inbox(environment, two, lambda: self._selected, person, self._run)
+        self._fetching = Fetching(environment, two, lambda: self._selected, person, self._run)
 
     # --- for the person and for programs
 
@@ -80,14 +84,43 @@ class Chat:
         """The person saw everything up to an entry of theirs."""
         two = self.two
         said = await self._environment.database.write(lambda tables: receipts.display(tables, two, entry))
+        if said is not None:
+            self.say_seen(*said)
+
+    def say_seen(self, stream: bytes, seq: int) -> None:
+        """Tell the far side what is seen, and stored as seen."""
         selected = self._selected
-        if said is None or not self.tells_seen or selected is None or selected.exchange is None:
+        if not self.tells_seen or selected is None or selected.exchange is None:
             return
-        stream, seq = said
         incoming = selected.exchange.theirs.get(stream)
         if incoming is not None:
             incoming.seen = max(incoming.seen, seq)
             selected.link.send(Seen(stream=stream, seq=seq))
+
+    async def take_back(self, number: int) -> None:
+        """Take back a message that has not left; raises UserError."""
+        two = self.two
+        await self._environment.database.write(lambda tables: revision.take_back(tables, two, number))
+        self._outbox.unsent -= 1
+        self._environment.emit(TakenBack(person=self._person(), number=number))
+
+    async def send_again(self, first: int, last: int) -> int:
+        """Send messages again that count as delivered; how many those are."""
+        two, total = self.two, 0
+        while first:
+            step = await self._send_again(two, first, last)
+            first, total = step.next_number, total + step.count
+            if step.outgoing is not None:
+                self._outbox.went_on(step.outgoing, step.count)
+        return total
+
+    def _send_again(self, two: Two, first: int, last: int) -> Deferred[revision.Resent]:
+        random = self._environment.random(16)
+        return self._environment.database.write(lambda tables: revision.send_again(tables, two, first, last, random))
+
+    def fetch(self) -> None:
+        """Ask for all older messages that are not here; raises UserError."""
+        self._fetching.ask()
 
     async def load(self) -> None:
         """Count what waits, once after the start."""
@@ -106,6 +139,7 @@ class Chat:
         """This link was selected; the one before is not used any more."""
         self._early = []
         self._inbox.drop()
+        self._fetching.drop()
         self._selected = Selected(link)
         self._run(self._open(self._selected))
 
@@ -115,6 +149,7 @@ class Chat:
             self._selected = None
             self._early = []
             self._inbox.drop()
+            self._fetching.drop()
 
     def pump(self) -> None:
         """The transport takes more again."""
@@ -170,6 +205,8 @@ class Chat:
         match effect:
             case Received():
                 self._inbox.take(effect)
+            case ReceivedOld() | Fetched():
+                self._fetching.take(effect)
             case Confirmed(outgoing=outgoing, seq=seq, head=head, numbers=numbers):
                 self._run(self._confirm(selected, outgoing.stream, seq, head, numbers))
             case SeenThere(outgoing=outgoing, seq=seq):
@@ -236,7 +273,10 @@ class Chat:
         self._outbox.unsent = settled.unsent
         person = self._person()
         for first, last, explanation in settled.doubts:
-            environment.emit(Doubt(person=person, mine=True, first=first, last=last, explanation=explanation))
+            waits = explanation == settlement.LOST_THERE
+            environment.emit(
+                Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits)
+            )
         if selected is self._selected:
             exchange.resume(settled.own)
             self._outbox.pump()
@@ -247,9 +287,7 @@ class Chat:
         """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""
         two = self.two
         # Refusals are repeated after the holdings that cover them; those that came meanwhile are noted before this.
-        numbers = await self._environment.database.write(
-            lambda tables: receipts.numbers_delivered(tables, two, ranges)
-        )
+        numbers = await self._environment.database.write(lambda tables: receipts.numbers_delivered(tables, two, ranges))
         self._delivered(numbers, now)
 
     # --- time and trouble

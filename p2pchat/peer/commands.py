@@ -13,6 +13,8 @@ from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id,
 from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
 from ..core.trust import TIMED_AT_MOST, Scope
+from .forgetting import Forgetting
+from .history_commands import HistoryCommand, HistoryCommands
 from .offline import check_petname
 from .peer import Peer, Talk
 
@@ -32,6 +34,8 @@ class Commands:
         self._peer = peer
         self._stop = stop
         self._uptime = uptime
+        self._forgetting = Forgetting(peer.environment)
+        self._history = HistoryCommands(peer, self._forgetting, self._someone)
 
     async def execute(self, command: Command) -> Reply:
         """Do it; raises UserError."""
@@ -56,8 +60,14 @@ class Commands:
                 return api.Done()
             case api.AddContact() | api.RemoveContact() | api.Verify() | api.Trust() | api.Block() | api.Unblock():
                 return await self._change(command)
+            case _ if isinstance(command, HistoryCommand):
+                return await self._history.execute(command)
             case _:
                 return self._tell(command)
+
+    def look(self) -> None:
+        """Once a second: delete what is older than the person keeps."""
+        self._forgetting.look()
 
     # --- chats
 

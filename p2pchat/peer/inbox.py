@@ -96,7 +96,8 @@ def _events_of(person: Person, stored: Stored) -> Iterator[Event]:
     if stored.doubt is not None:
         first, last = stored.doubt
         explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
-        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation)
+        waits = not reset and first > 0
+        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits)
     if stored.entry and not reset and judged.kind != Kind.VOID:
         yield Said(
             person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry

@@ -72,7 +72,7 @@ def append_texts(
     `sent`: they will leave as soon as they are committed, so the sent-up-to mark covers them.
     """
     row = tables.conversations.get(two.conversation)
-    stream = _current(tables, two, random)
+    stream = current_stream(tables, two, random)
     number, lamport, seq, head = row.number, row.lamport, stream.seq, stream.head
     written: list[Written] = []
     rows: list[NewEntry] = []
@@ -103,7 +103,9 @@ def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:
     for entry in found:
         if entry.seq != expected or entry.bytes is None:
             break
-        written.append(Written(entry.seq, entry.head, entry.number, entry.bytes))
+        # What was taken back is no message, and is not told as delivered.
+        number = 0 if entry.kind == Kind.VOID else entry.number
+        written.append(Written(entry.seq, entry.head, number, entry.bytes))
         expected += 1
     if written:
         tables.vectors.set_sent(batch.outgoing.stream, two.them, written[-1].seq)
@@ -116,13 +118,14 @@ def load_history(tables: PeerTables, two: Two, batch: Batch) -> list[tuple[int, 
 
     What the reader has not confirmed is no history: it goes out in its turn, after its sent-up-to mark.
     """
-    found = tables.entries.load_range(batch.outgoing.stream, batch.from_seq, batch.max_entries, batch.max_bytes)
-    vector = tables.vectors.get(batch.outgoing.stream, two.them)
-    last = min(batch.from_seq + batch.max_entries - 1, 0 if vector is None else max(vector.seq, vector.first - 1))
-    return [(entry.seq, entry.bytes) for entry in found if entry.bytes is not None and entry.seq <= last]
+    stream = batch.outgoing.stream
+    vector = tables.vectors.get(stream, two.them)
+    last = min(batch.last_seq, 0 if vector is None else max(vector.seq, vector.first - 1))
+    return tables.entries.load_present(stream, batch.from_seq, last, batch.max_entries, batch.max_bytes)
 
 
-def _current(tables: PeerTables, two: Two, random: bytes) -> Stream:
+def current_stream(tables: PeerTables, two: Two, random: bytes) -> Stream:
+    """The stream of ours that goes on; begun, and named by 16 random bytes, if there is none."""
     stream = tables.streams.current(two.conversation, two.me)
     if stream is None:
         stream = new_stream(tables, two, random)

@@ -116,6 +116,14 @@ class Outbox:
                 self._send(selected, selected.exchange, current, each)
         self.pump()
 
+    def went_on(self, outgoing: Outgoing, count: int) -> None:
+        """So many messages were put to the end of a stream of ours by other means than `say`."""
+        self.unsent += count
+        selected = self._selected()
+        if selected is not None and selected.exchange is not None:
+            selected.exchange.appended(outgoing)
+            self.pump()
+
     def pump(self) -> None:
         """Send what waits, as far as the window and the transport take it."""
         if not self._loading and self._next() is not None:

@@ -12,8 +12,9 @@ from ..core.effects import Received
 from ..core.entries import Kind, RefusalCode, author_in, conversation_in, moved_lamport
 from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
-from ..storage.entries import NewEntry
+from ..storage.entries import NewEntry, StoredEntry
 from ..storage.peer_tables import PeerTables
+from ..storage.remembered import StoredDoubt
 from ..storage.vectors import Vector
 from .ledger import Two
 
@@ -48,6 +49,8 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
         result = _store(tables, two, stream, received, now)
         if missing and result.doubt is None:
             result = replace(result, doubt=missing)
+            if missing[0]:
+                tables.doubts.put(StoredDoubt(two.conversation, False, *missing, now))
         if not result.entry:
             tables.streams.update(stream.stream, received.seq, received.head)
         if result.refusal is not None:
@@ -158,9 +161,14 @@ def numbers_between(tables: PeerTables, two: Two, stream: int, first: int, last:
         page = tables.entries.load_range(stream, first, min(PAGE_ENTRIES, last - first + 1), PAGE_BYTES)
         if not page:
             break
-        numbers += [each.number for each in page if each.number and each.seq <= last and each.seq not in refused]
+        numbers += [each.number for each in page if _told(each) and each.seq <= last and each.seq not in refused]
         first = page[-1].seq + 1
     return numbers
+
+
+def _told(entry: StoredEntry) -> bool:
+    """Whether it is a message: what was taken back keeps its number, and is none."""
+    return bool(entry.number) and entry.kind != Kind.VOID
 
 
 def numbers_delivered(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, int, int]]) -> tuple[int, ...]:
@@ -197,7 +205,7 @@ def display(tables: PeerTables, two: Two, entry: int) -> tuple[bytes, int] | Non
     None if it was said, or is no entry of theirs.
     """
     found = tables.entries.get(entry)
-    if found is None or found.author != two.them or found.conversation != two.conversation:
+    if found is None or found.author != two.them or found.conversation != two.conversation or found.history:
         return None
     stream = tables.streams.get(found.stream)
     vector = tables.vectors.get(found.stream, two.me)

@@ -258,10 +258,11 @@ class PeerService(MultiService):
         self._local.setServiceParent(self)
 
     def _look(self) -> None:
-        if self.peer is None:
+        if self.peer is None or self._commands is None:
             return
         try:
             self.peer.look()
+            self._commands.look()
         except Exception:
             # A bug, but all chats hang on this timer.
             self.log.failure("Looking after the chats failed")

@@ -18,6 +18,7 @@ from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, Place
 from ..storage.peer_tables import PeerTables
+from ..storage.remembered import StoredDoubt
 from ..storage.vectors import Vector
 from .ledger import Two, knowledge_of, new_stream, outgoing_of, vector_of
 from .receipts import count_waiting
@@ -83,6 +84,8 @@ def settle(
     # Streams of ours that we never wrote: our own disk was lost or rolled back.
     unknown = [name for name in listed if name not in names]
     doubts = _lost_there(tables, two, streams, listed, store)
+    for first, last, _ in doubts:
+        tables.doubts.put(StoredDoubt(two.conversation, True, first, last, now))
     ranges = [_range_in_doubt(tables, review) for review in reviews]
     delivered: list[tuple[int, int, int]] = []
     for review in reviews:
@@ -117,6 +120,9 @@ def _review_all(
         if stream.state == "current":
             known = knowledge_of(tables, stream, vector)
             verdict = compare(known, holding, store, lambda seq, row=stream.stream: tables.entries.head_at(row, seq))  # type: ignore[misc]
+            if not tables.entries.whole(stream.stream, verdict.seq + 1, known.confirmed_seq):
+                # Some of what it lacks was deleted here, or stands elsewhere by now: the chain cannot be sent again.
+                verdict = Broken(verdict.seq, verdict.head)
         elif holding is not None or (stream.name in undone and vector.store == store):
             verdict = _review_closed(tables, stream, vector, holding)
         else:
@@ -228,10 +234,12 @@ def _replace(
     ]
     resets += [(name, 0, first_head(name)) for name in unknown]
     seq, head = _write_resets(tables, two, new, resets, random[16:], now)
+    left = 0
     for review in moved:
-        seq, head = _move(tables, review, new.stream, seq, head)
+        seq, head, left = _move(tables, review, new.stream, seq, head, left)
     tables.streams.update(new.stream, seq, head)
-    tables.vectors.put(Vector(new.stream, two.them, store, 1, 0, new.base, 0, 0))
+    # What left over an older stream can be taken back no more than there.
+    tables.vectors.put(Vector(new.stream, two.them, store, 1, 0, new.base, left, 0))
 
 
 def _to_move(reviews: Sequence[_Review]) -> list[_Review]:
@@ -263,8 +271,12 @@ def _write_resets(
     return seq, head
 
 
-def _move(tables: PeerTables, review: _Review, target: int, seq: int, head: bytes) -> tuple[int, bytes]:
-    """Move what the reader may lack of a stream behind (seq, head) of another one, and close it; the new end there."""
+def _move(tables: PeerTables, review: _Review, target: int, seq: int, head: bytes, left: int) -> tuple[int, bytes, int]:
+    """
+    Move what the reader may lack of a stream behind (seq, head) of another one, and close it.
+
+    The new end there, and up to where it may have left before.
+    """
     stream, verdict = review.stream, review.verdict
     after = verdict.seq
     while page := tables.entries.load_range(stream.stream, after + 1, MOVED_AT_ONCE, MOVED_BYTES):
@@ -273,8 +285,9 @@ def _move(tables: PeerTables, review: _Review, target: int, seq: int, head: byte
             if entry.bytes is not None and entry.kind != Kind.RESET:
                 seq, head = seq + 1, next_head(head, entry.bytes)
                 places.append(Place(entry.entry, target, seq, head))
+                left = seq if entry.seq <= review.vector.sent else left
         tables.entries.move(places)
         after = page[-1].seq
     tables.streams.set_state(stream.stream, "closed")
     tables.streams.update(stream.stream, verdict.seq, verdict.head)
-    return seq, head
+    return seq, head, left

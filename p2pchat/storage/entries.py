@@ -79,6 +79,14 @@ class Entries:
         """Store one entry and move the stream's end to it; its arrival number."""
         return self.append_many(stream, [entry])
 
+    def insert(self, stream: int, entry: NewEntry) -> int:
+        """Store one entry that lies before what is held of a stream, whose end does not move; its arrival number."""
+        owner = row(self._connection, "SELECT conversation, author FROM stream WHERE stream = ?", (stream,))
+        if owner is None:
+            raise KeyError(stream)
+        changed(self._connection, _INSERT, (owner[0], stream, owner[1], *entry))
+        return self._connection.last_insert_rowid()
+
     def append_many(self, stream: int, entries: Iterable[NewEntry]) -> int:
         """
         Store entries of a stream, in the order of their seqs, and move the stream's end to the last of them.
@@ -118,11 +126,29 @@ class Entries:
             found.append(entry)
         return found
 
+    def load_present(
+        self, stream: int, first: int, last: int, max_entries: int, max_bytes: int
+    ) -> list[tuple[int, bytes]]:
+        """(seq, bytes) of a range in order, without what was deleted; bounded like `load_range`."""
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for seq, data in self._connection.execute(
+            "SELECT seq, bytes FROM entry WHERE stream = ? AND seq BETWEEN ? AND ? AND bytes IS NOT NULL "
+            "ORDER BY seq LIMIT ?",
+            (stream, first, last, max_entries),
+        ):
+            size += len(data)
+            if found and size > max_bytes:
+                break
+            found.append((seq, data))
+        return found
+
     def numbered(self, stream: int, first: int, last: int) -> tuple[int, int, int]:
-        """Messages (entries with a number) at seqs `first` to `last`: how many, lowest and highest number, or zeros."""
+        """Messages (not taken back) at seqs `first` to `last`: how many, lowest and highest number; zeros for none."""
         found = row(
             self._connection,
-            "SELECT count(*), min(number), max(number) FROM entry WHERE stream = ? AND seq BETWEEN ? AND ? AND number",
+            "SELECT count(*), min(number), max(number) FROM entry "
+            "WHERE stream = ? AND seq BETWEEN ? AND ? AND number AND kind != 'void'",
             (stream, first, last),
         )
         return (0, 0, 0) if found is None or not found[0] else (int(found[0]), int(found[1]), int(found[2]))

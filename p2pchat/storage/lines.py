@@ -109,6 +109,25 @@ class Lines:
         found = row(self._connection, sql, (me, conversation))
         return 0 if found is None else int(found[0])
 
+    def erasable(
+        self, me: bytes, conversation: int, after: int, until: int, arrived_before: int, count: int
+    ) -> list[tuple[int, str, bytes]]:
+        """
+        What may be deleted of a conversation, as (arrival number, kind, bytes) in order of arrival.
+
+        Beyond `after` and up to `until`, of what arrived before a time (ms). Not what of ours its reader has still to
+        confirm, nor what holds the streams together.
+        """
+        return rows(
+            self._connection,
+            "SELECT entry, kind, bytes FROM entry JOIN party ON party.party = entry.author JOIN stream USING (stream) "
+            "LEFT JOIN vector ON vector.stream = entry.stream AND vector.reader != stream.author "
+            "WHERE entry.conversation = ? AND entry > ? AND entry <= ? AND arrived_at < ? AND bytes IS NOT NULL "
+            "AND kind != 'reset' AND (party.peer != ? OR stream.state = 'closed' OR entry.seq <= "
+            "max(stream.first - 1, coalesce(vector.seq, 0), coalesce(vector.first - 1, 0))) ORDER BY entry LIMIT ?",
+            (conversation, after, until, arrived_before, me, count),
+        )
+
     def numbered(self, conversation: int, author: bytes, first: int, last: int, count: int) -> list[StoredEntry]:
         """An author's messages by their numbers, the first so many of a range; deleted ones left out."""
         return self._select(
