@@ -32,6 +32,9 @@ AT_ONCE = 6
 STUCK_AFTER = 20.0
 """Seconds without anything happening."""
 
+HEARTBEAT = 8.0
+"""Seconds between two pings of a member; a server misses whoever is silent for 30."""
+
 PROTOCOL = b"p2pchat-server/1"
 
 
@@ -124,6 +127,7 @@ class Crowd:
         self._members: dict[int, Member] = {}
         self._by_descriptor: dict[int, Member] = {}
         self._epoll = select.epoll()
+        self._pinged_at = time.monotonic()
 
     def register(self, first: int, count: int) -> dict[str, Any]:
         """Bring members online, a few at a time."""
@@ -161,6 +165,7 @@ class Crowd:
 
     def ping(self) -> dict[str, Any]:
         """One heartbeat of everybody."""
+        self._pinged_at = time.monotonic()
         everybody = list(self._by_descriptor.values())
         for member in everybody:
             member.came.clear()
@@ -168,11 +173,18 @@ class Crowd:
         self._read_until(everybody, lambda member: "pong" in member.came)
         return {}
 
+    @property
+    def wait(self) -> float:
+        """Seconds until the next heartbeat."""
+        return max(0.0, self._pinged_at + HEARTBEAT - time.monotonic())
+
     def watch(self, first: int, count: int) -> dict[str, Any]:
         """Members watch everyone; it ends when all have the whole roster."""
         watchers = [self._members[number] for number in range(first, first + count)]
         started = time.monotonic()
         for at in range(0, len(watchers), 50):
+            if not self.wait:
+                self.ping()
             some = watchers[at : at + 50]
             for member in some:
                 member.came.clear()
@@ -245,8 +257,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     crowd = Crowd(int(sys.argv[1]))
     print(json.dumps({}), flush=True)
-    for line in sys.stdin:
-        question = json.loads(line)
+    while True:
+        # Between two questions, so that no heartbeat is in what is measured.
+        while not select.select([sys.stdin], [], [], crowd.wait)[0]:
+            crowd.ping()
+        question = json.loads(sys.stdin.readline() or "null")
+        if question is None:
+            return
         print(json.dumps(getattr(crowd, question.pop("what"))(**question)), flush=True)
 
 
