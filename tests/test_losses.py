@@ -1,0 +1,344 @@
+"""What a person can do after a database was lost or rolled back, and how they delete what was said themselves."""
+
+from pathlib import Path
+
+from p2pchat import api
+from p2pchat.core.errors import NoSuchContact, UsageError, UserError
+from p2pchat.peer.forgetting import DAY, EVERY
+from p2pchat.storage.database import Database
+from p2pchat.storage.peer_tables import PeerTables
+from tests.company import Node, open_database
+from tests.test_history import NOBODY, HistoryTests
+
+NEW_STORE = b"a new database  "
+
+
+class LossTests(HistoryTests):
+    """Base: bob loses his database while alice keeps hers."""
+
+    def lose(self, node: Node, other: Node, store: bytes = NEW_STORE) -> Node:
+        """The database is deleted, and the peer starts again."""
+        node.crash()
+        again = node.again(database=open_database(self), store=store)
+        again.knows(other)
+        return again
+
+    def back(self) -> None:
+        """Bob has lost his database, and has a link with alice again."""
+        self.bob = self.lose(self.bob, self.alice)
+        self.world.wait(60)
+        self.assertIsNotNone(self.alice.link_with(self.bob))
+
+    def doubts(self, node: Node) -> list[tuple[str, bool, int, int]]:
+        reply = node.do(api.ShowDoubts())
+        assert isinstance(reply, api.Doubts)
+        return [(doubt.person.name, doubt.mine, doubt.first, doubt.last) for doubt in reply.doubts]
+
+    def copy(self, node: Node) -> Database[PeerTables]:
+        """What is in a database now, as another one."""
+        path = Path(self.mktemp())
+        source = node.database.path
+        for suffix in ("", "-wal"):
+            if Path(f"{source}{suffix}").exists():
+                Path(f"{path}{suffix}").write_bytes(Path(f"{source}{suffix}").read_bytes())
+        return open_database(self, str(path))
+
+    def texts_here(self, node: Node, who: str) -> list[str]:
+        return [line.text for line in self.lines(node, api.ShowLines(who=who))]
+
+
+class DoubtTests(LossTests):
+    def test_remembered_until_decided(self) -> None:
+        """What the lost database had is in doubt until the person sends it again, over restarts, and is told once."""
+        self.open()
+        self.say(*(f"message {number}" for number in range(1, 6)))
+        self.back()
+        self.assertEqual(self.doubts(self.alice), [("bob", True, 1, 5)])
+        (told,) = self.alice.told(api.Doubt)
+        self.assertTrue(told.waits)
+        self.alice.crash()
+        self.alice = self.alice.again()
+        self.assertEqual(self.doubts(self.alice), [("bob", True, 1, 5)])
+        self.alice.do(api.LeaveIt(who="bob"))
+        self.assertEqual(self.doubts(self.alice), [])
+        self.assertIn("nothing is in doubt", self.alice.refuse(api.LeaveIt(who="bob"), UserError))
+        self.world.wait(60)
+        self.assertEqual(self.bob.texts(), [])
+
+    def test_nothing_in_doubt(self) -> None:
+        """Where the other had nothing yet, nothing is in doubt."""
+        self.say("waits")
+        self.bob = self.lose(self.bob, self.alice)
+        self.open()
+        self.assertEqual((self.doubts(self.alice), self.bob.texts()), ([], ["waits"]))
+
+
+class ResendTests(LossTests):
+    def test_send_again(self) -> None:
+        """The numbers that were named arrive again, under them, once and in order; new ones after them."""
+        self.open()
+        self.say(*(f"message {number}" for number in range(1, 6)))
+        self.back()
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=2, last=4)), api.Resent(count=3))
+        self.assertEqual(self.bob.texts(), ["message 2", "message 3", "message 4"])
+        self.assertEqual([event.number for event in self.bob.told(api.Said)], [2, 3, 4])
+        self.assertEqual(self.doubts(self.alice), [("bob", True, 1, 1), ("bob", True, 5, 5)])
+        self.assertEqual(self.alice.peer.people.person(self.bob.id).unsent, 0)
+        self.say("message 6")
+        self.assertEqual(self.bob.texts()[-1], "message 6")
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=99)), api.Resent(count=6))
+        self.assertEqual(self.bob.texts()[4:], ["message 1", "message 5"], "the rest is there already")
+        self.assertEqual(self.doubts(self.alice), [])
+        self.assertEqual(
+            [line.number for line in self.lines(self.alice, api.ShowLines(who="bob"))],
+            [1, 2, 3, 4, 5, 6],
+            "they stand where they stood",
+        )
+
+    def test_while_away(self) -> None:
+        """What is sent again waits like everything else, and survives a restart; it cannot be taken back."""
+        self.open()
+        self.say("one", "two")
+        self.back()
+        self.world.cut(self.alice, self.bob)
+        self.world.wait(60)
+        self.bob.crash()
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=2))
+        self.assertEqual(self.alice.peer.people.person(self.bob.id).unsent, 2)
+        self.assertIn("may have left", self.alice.refuse(api.Cancel(who="bob", number=1), UserError))
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=0), "it waits already")
+        self.alice.crash()
+        self.alice = self.alice.again()
+        self.bob = self.bob.again(store=NEW_STORE)
+        self.world.wait(90)
+        self.assertEqual(self.bob.texts(), ["one", "two"])
+
+    def test_they_have_it(self) -> None:
+        """What is there already is acknowledged and not shown again."""
+        self.open()
+        self.say("one", "two")
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=2))
+        self.assertEqual(self.bob.texts(), ["one", "two"])
+        self.assertEqual(
+            self.shown(self.alice, api.ShowLines(who="bob")), ["alice#1 one delivered", "alice#2 two delivered"]
+        )
+
+    def test_rolled_back_after_it(self) -> None:
+        """A reader that is rolled back to before what was sent again still gets all of it, once."""
+        self.open()
+        self.say("one", "two", "three")
+        backup = self.copy(self.bob)
+        self.say("four")
+        self.alice.do(api.Resend(who="bob", first=2, last=3))
+        self.say("five")
+        self.bob.crash()
+        self.bob = self.bob.again(database=backup)
+        self.world.wait(60)
+        self.assertEqual(self.texts_here(self.bob, "alice"), ["one", "two", "three", "four", "five"])
+        self.assertEqual(self.bob.texts(), ["four", "five"])
+
+    def test_refused(self) -> None:
+        """Ranges that are none, and people with whom nothing was said, are refused."""
+        self.say("one")
+        self.alice.refuse(api.Resend(who="bob", first=2, last=1), UsageError)
+        self.alice.refuse(api.Resend(who="bob", first=0, last=1), UsageError)
+        self.alice.refuse(api.Resend(who=NOBODY, first=1, last=1), NoSuchContact)
+        self.assertEqual(self.alice.do(api.Resend(who="bob", first=7, last=9)), api.Resent(count=0))
+
+
+class FetchTests(LossTests):
+    def test_fetch(self) -> None:
+        """Who lost their database gets the older messages on request, marked as history; a program never sees them."""
+        self.open()
+        self.say(*(f"message {number}" for number in range(1, 6)))
+        self.say("mine", node=self.bob, who="alice")
+        self.back()
+        self.say("new")
+        self.assertEqual(self.doubts(self.bob), [("alice", False, 1, 5)])
+        self.bob.do(api.FetchHistory(who="alice"))
+        said = [(event.text, event.number, event.history) for event in self.bob.told(api.Said)]
+        self.assertEqual(said, [("new", 6, False), *((f"message {number}", number, True) for number in range(1, 6))])
+        (fetched,) = self.bob.told(api.HistoryFetched)
+        self.assertEqual((fetched.count, fetched.complete), (5, True))
+        self.assertEqual(self.doubts(self.bob), [])
+        self.assertEqual(self.texts_here(self.bob, "alice"), [*(f"message {number}" for number in range(1, 6)), "new"])
+        received = self.lines(self.bob, api.Receive(cursor="bot"))
+        self.assertEqual([line.text for line in received], ["new"])
+        self.assertEqual(len(self.lines(self.bob, api.Search(words="message"))), 5)
+        self.assertIn("nothing older", self.bob.refuse(api.FetchHistory(who="alice"), UserError))
+
+    def test_more_than_a_window(self) -> None:
+        """However much that is, it comes inside the window, each once, and new messages between."""
+        self.open()
+        self.say(*(f"message {number}" for number in range(600)))
+        self.back()
+        self.bob.run(self.bob.commands.execute(api.FetchHistory(who="alice")))
+        self.say("new")
+        self.world.settle()
+        old = [event.text for event in self.bob.told(api.Said) if event.history]
+        self.assertEqual(old, [f"message {number}" for number in range(600)])
+        self.assertEqual([event.text for event in self.bob.told(api.Said) if not event.history], ["new"])
+
+    def test_what_is_deleted_there(self) -> None:
+        """What the author has deleted does not come; the rest does, and people are told that it is not all."""
+        self.open()
+        self.say("gone", "too old")
+        self.alice.do(api.Forget(who="bob"))
+        self.say("kept")
+        self.back()
+        self.bob.do(api.FetchHistory(who="alice"))
+        (fetched,) = self.bob.told(api.HistoryFetched)
+        self.assertEqual((fetched.count, fetched.complete), (1, False))
+        self.assertEqual(self.texts_here(self.bob, "alice"), ["kept"])
+        self.bob.do(api.FetchHistory(who="alice"))
+        self.assertEqual([event.count for event in self.bob.told(api.HistoryFetched)], [1, 0])
+
+    def test_the_link_is_lost_in_between(self) -> None:
+        """What did not come is asked for again over the next link; nothing comes twice."""
+        self.open()
+        self.say(*(f"message {number}" for number in range(300)))
+        self.back()
+        self.bob.run(self.bob.commands.execute(api.FetchHistory(who="alice")))
+        for _ in range(6):
+            ready = [plug for wire in self.world.wires for plug in wire.ready()]
+            if ready:
+                ready[0].wire.move(ready[0])
+        self.world.drop(self.alice, self.bob)
+        self.world.wait(60)
+        if len(self.bob.texts()) < 300:
+            self.bob.do(api.FetchHistory(who="alice"))
+        self.assertEqual(sorted(self.bob.texts()), sorted({f"message {number}" for number in range(300)}))
+
+    def test_refused(self) -> None:
+        """Without a link nobody can be asked."""
+        self.say("one")
+        self.assertIn("no link", self.alice.refuse(api.FetchHistory(who="bob"), UserError))
+        self.alice.refuse(api.FetchHistory(who=NOBODY), NoSuchContact)
+        self.open()
+        self.assertIn("nothing older", self.bob.refuse(api.FetchHistory(who="alice"), UserError))
+
+
+class ForgetTests(LossTests):
+    def forget(self, node: Node, who: str) -> api.Forgotten:
+        reply = node.do(api.Forget(who=who))
+        assert isinstance(reply, api.Forgotten)
+        return reply
+
+    def test_nothing_is_left(self) -> None:
+        """What was forgotten is gone from lines, searches and files; the reply names what is not in reach."""
+        self.open()
+        self.say(*(f"zqsecret{number} of mine" for number in range(150)))
+        self.say("zqtheirs", node=self.bob, who="alice")
+        reply = self.forget(self.alice, "bob")
+        self.assertEqual((reply.count, reply.waiting), (151, 0))
+        self.assertIn("what bob has", reply.out_of_reach)
+        self.assertEqual(self.lines(self.alice, api.ShowLines(who="bob")), ())
+        self.assertEqual(self.lines(self.alice, api.Search(words="zqtheirs")), ())
+        for suffix in ("", "-wal", "-shm"):
+            file = Path(f"{self.alice.database.path}{suffix}")
+            if file.exists():
+                self.assertNotIn(b"zqsecret", file.read_bytes())
+                self.assertNotIn(b"zqtheirs", file.read_bytes())
+        self.assertEqual(len(self.lines(self.bob, api.ShowLines(who="alice", count=200))), 151)
+
+    def test_nothing_comes_back(self) -> None:
+        """What was forgotten does not return, whether the link is lost or it is sent again; the numbers go on."""
+        self.open()
+        self.say("one", "two")
+        self.forget(self.bob, "alice")
+        self.world.drop(self.alice, self.bob)
+        self.world.wait(60)
+        self.alice.do(api.Resend(who="bob", first=1, last=2))
+        self.say("three")
+        self.assertEqual(self.bob.texts(), ["one", "two", "three"])
+        self.assertEqual(self.texts_here(self.bob, "alice"), ["three"])
+        self.assertEqual([line.number for line in self.lines(self.bob, api.ShowLines(who="alice"))], [3])
+
+    def test_what_waits_stays(self) -> None:
+        """What waits to be delivered is kept until it is, and is said so."""
+        self.open()
+        self.say("there")
+        self.world.cut(self.alice, self.bob)
+        self.say("waits")
+        reply = self.forget(self.alice, "bob")
+        self.assertEqual((reply.count, reply.waiting), (1, 1))
+        self.world.wait(120)
+        self.assertEqual(self.bob.texts(), ["there", "waits"])
+        self.assertEqual(self.forget(self.alice, "bob").count, 1)
+
+    def test_forgotten_and_then_rolled_back(self) -> None:
+        """A reader that was rolled back to before what was forgotten gets what is left, and nothing is blocked."""
+        self.open()
+        self.say("one")
+        backup = self.copy(self.bob)
+        self.say("two", "three")
+        self.forget(self.alice, "bob")
+        self.say("four")
+        self.bob.crash()
+        self.bob = self.bob.again(database=backup)
+        self.world.wait(60)
+        self.say("five")
+        self.assertEqual(self.texts_here(self.bob, "alice"), ["one", "four", "five"])
+        self.assertEqual(self.alice.peer.people.person(self.bob.id).unsent, 0)
+
+    def test_nothing_to_forget(self) -> None:
+        """Where nothing was said nothing is deleted; somebody unknown cannot be forgotten."""
+        self.assertEqual(self.forget(self.alice, "bob").count, 0)
+        self.alice.refuse(api.Forget(who=NOBODY), NoSuchContact)
+
+
+class RetentionTests(LossTests):
+    def pass_days(self, days: int) -> None:
+        self.world.wall += days * DAY
+
+    def test_enforced(self) -> None:
+        """What is older than the person keeps is deleted at once, at the start, and every hour; newer stays."""
+        self.open()
+        self.say("old")
+        self.pass_days(10)
+        self.say("newer")
+        self.alice.do(api.SetRetention(days=7))
+        self.assertEqual(self.texts_here(self.alice, "bob"), ["newer"])
+        self.pass_days(10)
+        self.alice.commands.look()
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+        self.say("newest")
+        self.pass_days(10)
+        self.alice.commands.look()
+        self.assertEqual(self.texts_here(self.alice, "bob"), ["newest"], "an hour has not passed")
+        self.world.clock.advance(EVERY)
+        self.alice.commands.look()
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+        self.assertEqual(len(self.texts_here(self.bob, "alice")), 3)
+
+    def test_for_one_chat(self) -> None:
+        """A chat may have a setting of its own; without one it has that of all; None keeps everything."""
+        carol = self.world.node("carol")
+        carol.knows(self.alice)
+        self.alice.knows(carol)
+        self.open()
+        self.alice.dials(carol)
+        self.world.settle()
+        self.say("to bob")
+        self.say("to carol", who="carol")
+        self.pass_days(10)
+        self.alice.do(api.SetRetention(days=None, who="bob"))
+        self.alice.do(api.SetRetention(days=5))
+        self.assertEqual((self.texts_here(self.alice, "bob"), self.texts_here(self.alice, "carol")), (["to bob"], []))
+        self.alice.do(api.SetRetention(days=5, who="bob"))
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+
+    def test_what_waits_stays(self) -> None:
+        """What waits to be delivered is never too old."""
+        self.say("waits")
+        self.pass_days(100)
+        self.alice.do(api.SetRetention(days=1))
+        self.open()
+        self.assertEqual(self.bob.texts(), ["waits"])
+
+    def test_refused(self) -> None:
+        """No days, or people with whom nothing was said."""
+        for days in (0, -1, 10**9):
+            self.alice.refuse(api.SetRetention(days=days), UsageError)
+        self.alice.refuse(api.SetRetention(days=1, who=NOBODY), NoSuchContact)
+        self.alice.refuse(api.SetRetention(days=1, who="bob"), UserError)
