@@ -1,5 +1,6 @@
 """Which of several links is the one, who is displaced, dead links, and what each goodbye leads to."""
 
+from pathlib import Path
 from random import Random
 
 from p2pchat import api
@@ -8,7 +9,12 @@ from p2pchat.core.framing import encode_frame
 from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
 from p2pchat.core.session import State
+from p2pchat.core.trust import Policy
+from p2pchat.storage.database import Database
+from p2pchat.storage.executor import InlineExecutor
+from p2pchat.storage.peer_tables import PEER_SCHEMA
 from tests.company import Mute, Node, Stranger, WorldTests, in_order
+from tests.disks import MemoryDisk
 
 LOWER, HIGHER = in_order("alice", "bob")
 """The leader of the two, and the follower."""
@@ -46,6 +52,26 @@ class PairTests(WorldTests):
             text = f"over {len(before)} from {one.handle}"
             one.do(api.Say(who=other.handle, text=text))
             self.assertEqual(other.texts(), [*before, text])
+
+
+class StoreTests(WorldTests):
+    def test_F18_no_room_when_somebody_is_let_in(self) -> None:
+        """Where nothing can be stored nobody is let in: one line says why, and the other side dials again."""
+        disk = MemoryDisk()
+        database = Database(Path("/full.db"), PEER_SCHEMA, InlineExecutor(), disk.name)
+        self.successResultOf(database.open())
+        self.addCleanup(database.close)
+        near, far = self.world.node("near"), self.world.node("far", Policy.ALL, database=database)
+        disk.full = True
+        near.dials(far)
+        self.world.settle()
+        self.assertEqual(len(far.told(api.Problem)), 1)
+        self.assertIn("no room on the disk", far.told(api.Problem)[0].text)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        disk.full = False
+        self.world.wait(5)
+        near.do(api.Say(who="far", text="let in"))
+        self.assertEqual(far.texts(), ["let in"])
 
 
 class SelectionTests(PairTests):

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..api import Answered, Asked, AskEnded, Asking, Problem
 from ..core.addresses import parse
-from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
+from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError, UserError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
 from ..core.session import Budget, State
@@ -252,8 +253,13 @@ class Links:
 
     async def _accept(self, link: Link, scope: Scope, seconds: int | None) -> None:
         handle = "" if link.hello is None else link.hello.handle
-        await self._people.meet(link.id, link.key, handle, link.hybrid)
-        self._chats[link.id] = await self._host.chat_with(link.id)
+        try:
+            await self._people.meet(link.id, link.key, handle, link.hybrid)
+            self._chats[link.id] = await self._host.chat_with(link.id)
+        except UserError:
+            # Left as it is the link would expire, which the other side takes for our person's word.
+            link.close(EndCode.INTERNAL, "the store failed")
+            raise
         if link.alive:
             link.accept(scope, seconds)
             self._note_open(link)
@@ -373,7 +379,13 @@ class Links:
         async def run() -> None:
             await work
 
-        Deferred.fromCoroutine(run()).addErrback(lambda failure: self.log.failure("A link failed", failure))
+        Deferred.fromCoroutine(run()).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(UserError):
+            self._environment.emit(Problem(text=failure.getErrorMessage()))
+        else:
+            self.log.failure("A link failed", failure)
 
 
 def _source(host: str) -> str:
