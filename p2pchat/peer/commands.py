@@ -16,7 +16,8 @@ from ..core.trust import TIMED_AT_MOST, Scope
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
 from .offline import check_petname
-from .peer import Peer, Talk
+from .peer import Peer
+from .talk import Talk
 
 DEFAULT_LISTEN_PORT = 6666
 """Where a peer listens if an address is given without a port."""
@@ -82,9 +83,11 @@ class Commands:
         if size > MAX_TEXT:
             raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
         talk = self._peer.talk(identifier)
-        if talk is None and self._peer.people.contact(identifier) is None:
+        if (talk is None or not talk.wanted) and not self._peer.may_seek(identifier):
             raise UserError(f"there is no chat with {who}; /connect {who} first")
-        talk = talk or await self._peer.talk_with(identifier)
+        # In the order of the calls: neither of these waits where the chat is in use already.
+        talk = await self._peer.talk_with(identifier)
+        self._peer.seek(talk)
         written_entry = await talk.chat.say(text)
         person = self._peer.people.person(identifier)
         return api.Accepted(person=person, author=self._peer.handle, number=written_entry.number)

@@ -10,7 +10,8 @@ from ..storage.lines import WaitingEntry
 from . import history, receipts
 from .forgetting import Forgetting
 from .history import FoundLine, Page
-from .peer import Peer, Talk
+from .peer import Peer
+from .talk import Talk
 
 MAX_CURSOR_NAME = 64
 """Characters of a cursor's name."""

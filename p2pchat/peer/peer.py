@@ -6,7 +6,6 @@ Commands come from peer/commands.py.
 """
 
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,31 +31,13 @@ from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
 from .server_link import Presence, ServerLink, ServerState
+from .talk import Talk
 from .whereabouts import own_candidates, remember_typed, targets, typed_before
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
 """What the far side may say so that nobody dials again by himself."""
 
-
 RAN_OUT = "the consent to this chat has run out, and the link is lost; /connect asks again"
-
-
-@dataclass(slots=True)
-class Talk:
-    """A conversation that there is, or that is wanted."""
-
-    chat: Chat
-    pursuit: Pursuit
-    wanted: bool = False
-    """The person wants it: it is dialled until it is closed."""
-    opened: bool = False
-    """It was open before, and is not over."""
-    lost: bool = False
-    """It was open before, and has no link now."""
-    text: str = ""
-    """What to say when asking."""
-    typed: list[Address] = field(default_factory=list)
-    """Addresses that the person gave."""
 
 
 class Peer:
@@ -93,7 +74,9 @@ class Peer:
         if talk is None:
             row = await self.people.conversation(identifier)
             talk = self._talks.get(identifier) or self._begin(identifier, row)
+        if not talk.ready:
             await talk.chat.load()
+            talk.ready = True
         return talk
 
     def talk(self, identifier: bytes) -> Talk | None:
@@ -138,6 +121,23 @@ class Peer:
         if not self.links.of(identifier):
             talk.pursuit.start()
 
+    def may_seek(self, identifier: bytes) -> bool:
+        """Whether somebody is dialled because something waits for them, without the person saying so again."""
+        contact = self.people.contact(identifier)
+        listed = contact is not None and contact.listed and contact.blocked_at is None
+        return listed or self.links.stands(identifier)
+
+    def seek(self, talk: Talk) -> None:
+        """Something waits for somebody with whom no chat is open: dial them until it has gone out, over restarts."""
+        if not talk.wanted:
+            self._run(self._seek(talk.chat.two.them))
+
+    async def _seek(self, identifier: bytes) -> None:
+        await self.want(identifier)
+        typed = self._talks[identifier].typed
+        known = await typed_before(self.environment.database, identifier)
+        typed += [address for address in known if address not in typed]
+
     def _insist(self) -> None:
         """Another instance displaced us, and our person goes on here."""
         if self._displaced:
@@ -179,7 +179,7 @@ class Peer:
             ]
         )
         for identifier in rows:
-            if not self.links.stands(identifier):
+            if not self.may_seek(identifier):
                 continue
             await self.want(identifier, typed=await typed_before(self.environment.database, identifier))
 
