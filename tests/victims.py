@@ -241,6 +241,8 @@ class PeerVictim(Victim):
 
     async def chat(self, friend: Identity) -> Talk:
         """A link with a contact on which everything is said up to the end of link-up."""
+        # Links of one id come under a rate of their own.
+        await self.test.reactor.skip(1.0)
         liar = await self.greeted(friend)
         await self.consent(liar)
         talk = Talk(liar, friend.id, self.id)
