@@ -55,7 +55,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="p2pchat",
         usage="p2pchat [--state DIR]\n       p2pchat COMMAND [options]",
-        description="Private chat between machines that people run themselves. Without a command: start your peer.",
+        description="Private chat between machines that people run themselves.\n"
+        "Without a command: start your peer, or attach this terminal to it if it runs.",
         epilog="p2pchat COMMAND --help says more about each.",
     )
     parser.add_argument("--version", action="version", version=f"p2pchat {__version__}", help="print it and exit")
@@ -69,6 +70,7 @@ def make_parser() -> Parser:
     _add_roster(commands)
     _add_status(commands)
     _add_stop(commands)
+    _add_attach(commands)
     _add_send(commands)
     _add_contact(commands)
     _add_identity(commands)
@@ -199,6 +201,17 @@ def _add_stop(commands: Any) -> None:
         "neither runs.",
     )
     _state(parser, None)
+
+
+def _add_attach(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "attach",
+        "a terminal on the running peer",
+        "Chat at this terminal through the peer that runs here already, in the background or elsewhere; any number of "
+        "terminals may. /quit leaves the terminal and not the peer; /stop, or p2pchat stop, ends the peer.",
+    )
+    _state(parser, "peer")
 
 
 def _add_send(commands: Any) -> None:

@@ -53,7 +53,10 @@ LAYERS: dict[str, set[str]] = {
 """Unit (module or package right under p2pchat) to what it may import: units, or modules of a unit."""
 
 LATE: dict[str, set[str]] = {
-    "oneshot": {"peer.backup", "peer.offline", "peer.probe", "server.offline", "storage.directory", "tap.once"}
+    "oneshot": {
+        *("peer.backup", "peer.offline", "peer.probe", "server.offline", "storage.directory"),
+        *("tap.attach", "tap.once"),
+    }
 }
 """What a unit may import inside functions only: `p2pchat --version` must not pay for it."""
 

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import __version__, cli
 from p2pchat.core.identity import Identity, JoinLink, format_id, short_id
-from p2pchat.oneshot import daemons, joining, running
+from p2pchat.oneshot import attaching, daemons, joining, running
 from p2pchat.peer import backup, offline
 from p2pchat.storage.directory import StateDirectory
 from p2pchat.ui import questions
@@ -123,7 +123,13 @@ class WordsTests(CliCase):
 
     def test_help(self) -> None:
         """Every command explains itself within 80 columns."""
-        pages = [[], *([name] for name in ("server", "peer", "join", "link", "roster", "status", "stop", "contact"))]
+        pages = [
+            [],
+            *(
+                [name]
+                for name in ("server", "peer", "join", "link", "roster", "status", "stop", "attach", "send", "contact")
+            ),
+        ]
         pages += [["contact", "add"], ["contact", "list"], ["contact", "remove"], ["identity"]]
         pages += [["identity", "export"], ["identity", "import"]]
         for page in pages:
@@ -313,6 +319,17 @@ class BareTests(CliCase):
         """Where a peer runs, that is said with its pid."""
         with StateDirectory(self.state, "peer"):
             self.fails(1, f"a peer runs already with pid {os.getpid()}")
+
+    def test_a_peer_runs_at_a_terminal(self) -> None:
+        """At a terminal that is attached to the peer; one that is just starting is said to run."""
+        attached: list[Path] = []
+        self.patch(daemons, "attach", lambda options: attached.append(self.state))
+        self.at_terminal()
+        with StateDirectory(self.state, "peer"):
+            self.succeeds()
+            self.assertEqual(attached, [self.state])
+            self.patch(daemons, "attach", attaching.attach)
+            self.fails(1, "a peer runs already")
 
     def test_joined(self) -> None:
         """A peer that has a name just starts, also in another directory."""

@@ -43,6 +43,7 @@ EXAMPLES = {
     "/close": api.Close(who="bob"),
     "/leave carol": api.Close(who="carol"),
     "/disconnect": api.Close(who="bob"),
+    "/stop": api.Stop(),
     "/quit": Quit(),
     "/exit": Quit(),
     "/q": Quit(),

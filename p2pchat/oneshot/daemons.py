@@ -5,12 +5,14 @@ import shutil
 import sys
 import sysconfig
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 from ..config import Role, check_handle
-from ..core.errors import StateInUse, UsageError, UserError
+from ..core.errors import NotRunning, StateInUse, UsageError, UserError
 from ..ui.questions import ask, at_terminal
 from ..units import unit
+from .attaching import attach
 from .joining import default_handle, join_server, parse_link
 from .output import state_of
 
@@ -25,13 +27,17 @@ def run_daemon(options: Namespace, typed: list[str]) -> None:
 
 
 def run_own_peer(options: Namespace) -> None:
-    """The person's peer, introduced first if it is new."""
+    """The person's peer, introduced first if it is new; a terminal on it, if it runs already."""
     from ..peer import offline
     from ..storage.directory import holder
 
     state = state_of(options, "peer")
     running = holder(state)
     if running is not None:
+        if at_terminal():
+            with suppress(NotRunning):  # it may be starting, or ending
+                attach(options)
+                return
         pid = "" if running.pid is None else f" with pid {running.pid}"
         line = f"a peer runs already{pid}, in {state}; end it with: p2pchat stop --state {state}"
         raise StateInUse(line, running.pid)

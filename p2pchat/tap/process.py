@@ -168,7 +168,7 @@ class Process(MultiService):
         """
         super().setServiceParent(parent)
         if self._log_file is not None:
-            parent.setComponent(ILogObserver, textFileLogObserver(cast("IO[Any]", _Log(self._log_file))))
+            parent.setComponent(ILogObserver, textFileLogObserver(cast("IO[Any]", LogOfFile(self._log_file))))
 
     def startService(self) -> None:
         """Start all services; what they raise ends the process in order."""
@@ -266,7 +266,7 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
 
 
-class _Log:
+class LogOfFile:
     """A log file that stays within bounds, and holds nothing that a terminal would obey (X8)."""
 
     def __init__(self, path: Path) -> None:

@@ -18,7 +18,7 @@ class Help:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """End the program."""
+    """End the program, which may be no more than a terminal on a peer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,8 @@ TABLE: tuple[Row, ...] = (
     Row("unblock", "NAME", "refuse them no longer", _named(lambda who: api.Unblock(who=who)), (), ("person",)),
     Row("status", "", "server, chats, what waits", _nothing(api.Status())),
     Row("help", "[COMMAND]", "this list, or one command", _help, completes=("command",)),
-    Row("quit", "", "end; chats are told that you leave, unsent messages wait", _nothing(Quit()), ("exit", "q")),
+    Row("stop", "", "end the peer, with all of its terminals; unsent messages wait", _nothing(api.Stop())),
+    Row("quit", "", "leave; a peer that began with this terminal ends", _nothing(Quit()), ("exit", "q")),
 )
 
 _ROWS: Mapping[str, Row] = {name: row for row in TABLE for name in (row.name, *row.aliases)}

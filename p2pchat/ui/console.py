@@ -291,7 +291,7 @@ class Console:
     def _happened(self, event: api.Event) -> None:
         self.conversation.take(event)
         token = event if isinstance(event, api.Said | api.Asked | api.Answered) else None
-        for line in self._narrator.tell(event, self.conversation.current_id):
+        for line in self._narrator.tell(event, self.conversation.current_id or ""):
             self._screen.show(line, token)
         self._receipts.take(event, self._clock.seconds())
         self._arm()

@@ -1,7 +1,8 @@
 """
 Which front end a peer gets, and its life as a service.
 
-- A terminal on both standard input and output, and no --input: the prompt (ui/prompt.py).
+- A terminal on both standard input and output, and no --input: the prompt (ui/prompt.py). The same on a peer that
+  runs already is `Attached`.
 - `--to` otherwise: an input is sent line by line until it is delivered (ui/lines.py); standard input if no --input
   says which. Standard output gets what the others say, and notes.
 - Neither: an unattended peer. What happens goes to standard output line by line; standard input takes the same
@@ -102,10 +103,13 @@ class FrontEnd(Service):
 class AtTerminal(FrontEnd):
     """A person at a prompt."""
 
+    greeting = "/help lists the commands, /quit leaves"
+    crashed = "the terminal failed, the chats were ended in order; the log says more"
+
     def startService(self) -> None:
         """Show the prompt."""
         super().startService()
-        self._prompt = Prompt(self.reactor, self.finish)
+        self._prompt = Prompt(self.reactor, self.finish, self.crashed)
         self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""))
         self._prompt.console = self._console
         self._prompt.startService()
@@ -113,7 +117,7 @@ class AtTerminal(FrontEnd):
     def begin(self) -> None:
         """Greet, and connect if that was asked for."""
         super().begin()
-        self._prompt.show(note("/help lists the commands, /quit leaves"))
+        self._prompt.show(note(self.greeting))
         self._prompt.begin()
         self._console.begin(self.settings.to, self.settings.trust_first)
 
@@ -126,6 +130,13 @@ class AtTerminal(FrontEnd):
     def _transcript_failed(self, error: Exception) -> None:
         """A person can do something about it; the chats go on."""
         self._prompt.show(note(f"{error}; nothing more is written to it"))
+
+
+class Attached(AtTerminal):
+    """A person at a prompt on a peer that runs elsewhere, which stays when they leave."""
+
+    greeting = "this peer goes on when you leave: /quit leaves, /stop ends the peer, /help lists the commands"
+    crashed = "the terminal failed; the peer goes on: p2pchat attach"
 
 
 class _Piped(FrontEnd):

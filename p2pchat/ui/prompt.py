@@ -4,7 +4,7 @@ The terminal: prompt_toolkit in a thread of its own, inline, undecorated.
 The reactor's thread hands over lines and is handed what was typed; nothing else is shared. What comes is written
 above the input line, which is put away for that and drawn again, so it never splits what is being typed, and the
 scroll-back stays the terminal's own. A UI that crashes is logged, leaves the terminal as it was, and ends the
-program in order.
+program in order; `crashed` is the last line then.
 
 Not prompt_toolkit's StdoutProxy, which corrupts the prompt from another thread; not its event loop in the reactor,
 which takes the reactor's children; not sys.stdout, which twistd replaced by its log.
@@ -76,9 +76,10 @@ class Prompt(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: IFrontReactor, leave: Callable[[int, str], None]) -> None:
+    def __init__(self, reactor: IFrontReactor, leave: Callable[[int, str], None], crashed: str) -> None:
         self._reactor = reactor
         self._leave = leave
+        self._crashed_words = crashed
         self.console: Person | None = None
         """Set before the service starts."""
         self._lines: deque[tuple[Line, api.Event | None]] = deque()
@@ -162,7 +163,7 @@ class Prompt(Service):
 
     def _crashed(self, failure: Failure) -> None:
         self._log.failure("the terminal failed", failure)
-        self._leave(1, "the terminal failed, the chats were ended in order; the log says more")
+        self._leave(1, self._crashed_words)
 
     # --- in the terminal's thread
 
@@ -213,6 +214,8 @@ class Prompt(Service):
         if loop is not None:
             # prompt_toolkit's own handler would show the traceback and wait for Enter.
             loop.set_exception_handler(self._failed_in_loop)
+        # A line that was entered while others were about to be printed cancels that.
+        self._kicked = False
         self._kick()
         if self._closing:
             self._in_terminal(self._exit)

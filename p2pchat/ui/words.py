@@ -97,7 +97,8 @@ class Narrator:
 
     def tell(self, event: api.Event, current: str | None = None) -> list[Line]:
         """
-        Say what happened; `current` is the id of the person of the current chat.
+        Say what happened; `current` is the id of the person of the current chat, empty where there is none, and None
+        where all chats are shown alike.
 
         Nothing for what is told elsewhere: Delivered, Seen and Back (ui/receipts.py).
         """

@@ -1,0 +1,120 @@
+"""
+A terminal on a peer that runs in another process: the same front end, over the local socket, with its own reactor.
+
+The peer never depends on it: whatever becomes of this process, the peer loses one client of its socket.
+"""
+
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner, textFileLogObserver
+from zope.interface import implementer
+
+from p2pchat import api
+from p2pchat.config import PeerSettings
+from p2pchat.core.errors import Reported
+from p2pchat.net.local_api import LocalApi, LocalApiFactory
+from p2pchat.net.local_client import LocalClient
+from p2pchat.ui.front import Attached
+
+from .process import LogOfFile
+
+LOG_NAME = "attach.log"
+"""In the state directory: what went wrong in terminals. The peer's own log is the peer's to write and to rotate."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def attach_terminal(state: Path) -> None:
+    """
+    Run a terminal on the peer in `state` until the person leaves or the peer ends.
+
+    Works once in a process. Raises NotRunning, and Reported with the line and the exit code if it went wrong.
+    """
+    client = LocalClient(state, "peer")
+    client.open()
+    globalLogBeginner.beginLoggingTo([_Troubles(state / LOG_NAME)], redirectStandardIO=False, discardBuffer=True)
+    terminal = Terminal(reactor, state)
+    with client.detach() as connection:
+        code, line = terminal.run(connection)
+    if code:
+        raise Reported(line or "this terminal was closed", code)
+    if line:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+class Terminal:
+    """A front end and its connection, on a reactor of their own."""
+
+    def __init__(self, reactor: Any, state: Path) -> None:
+        self._reactor = reactor
+        self._state = state
+        self._result: tuple[int, str] | None = None
+        self._peer_stops = False
+        reactor.seconds = time.monotonic
+        self._api = LocalApi(reactor, api.Reply, api.Event, lambda text: api.Problem(text=text), self._peer_gone)
+        self._front = Attached(PeerSettings(state=state), self._api, reactor, time.time, self.finish)
+
+    def run(self, connection: socket.socket) -> tuple[int, str]:
+        """Until the end: the exit code, and a last line for the person."""
+        connection.setblocking(False)
+        self._reactor.adoptStreamConnection(connection.fileno(), socket.AF_UNIX, LocalApiFactory(self._api))
+        self._api.subscribe(self._heard)
+        self._reactor.callWhenRunning(self._begin)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._front.stopService)
+        self._reactor.addSystemEventTrigger("during", "shutdown", self._api.leave)
+        self._reactor.run()
+        return self._result or (1, "")
+
+    def finish(self, code: int, line: str) -> None:
+        """Leave; the first call counts."""
+        if self._result is None:
+            self._result = code, line
+            try:
+                self._reactor.stop()
+            except ReactorNotRunning:
+                self._reactor.callWhenRunning(self._reactor.stop)
+
+    def _begin(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._signalled)
+        self._front.startService()
+        self._front.begin()
+
+    def _signalled(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self.finish, 128 + number, "")
+
+    def _heard(self, event: api.Event) -> None:
+        if isinstance(event, api.Stopping):
+            self._peer_stops = True
+
+    def _peer_gone(self, why: str) -> None:
+        if self._peer_stops:
+            self.finish(0, f"the peer in {self._state} has ended, and so has this terminal")
+        else:
+            self.finish(1, f"{why} (p2pchat status tells)")
+
+
+@implementer(ILogObserver)
+class _Troubles:
+    """Writes what went wrong to a file, which is made only then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inner: ILogObserver | None = None
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level", LogLevel.info) < LogLevel.warn:
+            return
+        try:
+            if self._inner is None:
+                self._inner = textFileLogObserver(cast("IO[Any]", LogOfFile(self._path)))
+            self._inner(event)
+        except OSError:
+            pass  # the disk is full, or the directory is another user's

@@ -1,0 +1,121 @@
+"""`p2pchat attach`: terminals on daemonized peers."""
+
+import os
+import signal
+import subprocess
+
+from tests.background import P2PCHAT, Background
+from tests.terminals import PATIENCE, Terminal
+from tests.test_tap_peer import NOBODY
+
+
+class AttachTests(Background):
+    """Terminals on one peer in the background, whose only contact is away."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.daemonize("alice")
+        self.run_p2pchat("contact", "add", NOBODY, "--name", "bob", "--state", "alice")
+
+    def attached(self) -> Terminal:
+        terminal = self.attach("alice")
+        terminal.wait_for("/quit leaves, /stop ends the peer")
+        terminal.wait_for("\n>")
+        return terminal
+
+    def assert_alive(self) -> None:
+        self.assertEqual(self.status("alice")["myself"]["name"], "alice")
+
+    def test_several(self) -> None:
+        """Several terminals at once: all of them are told, and each has a current chat of its own; /quit ends one."""
+        first, second = self.attached(), self.attached()
+        first.type("/connect bob")
+        first.wait_for("[bob] >")
+        first.type("héllo 日本")
+        first.wait_for("alice#1: héllo 日本")
+        second.wait_for("alice#1 to bob: héllo 日本")
+        self.assertNotIn("[bob] >", second.told)
+        second.type("to nobody")
+        second.wait_for("no chat is the current one")
+        first.type("/quit")
+        self.assertEqual(first.wait(), 0)
+        second.press(b"\x15")  # the line that went to nobody is back in the input
+        second.type("@bob two")
+        second.wait_for("alice#2 to bob: two")
+        self.assertFalse((self.directory / "alice" / "attach.log").exists())
+
+    def test_terminals_that_die(self) -> None:
+        """A terminal that is closed, killed or stopped harms no peer; one that goes on is told what it missed."""
+        hanging, killed, stopped = (self.attached() for _ in range(3))
+        hanging.hang_up()
+        self.assertEqual(hanging.process.wait(PATIENCE), 128 + signal.SIGHUP)
+        killed.process.kill()
+        os.kill(stopped.process.pid, signal.SIGSTOP)
+        self.run_p2pchat("send", "bob", "all the same", "--wait", "queued", "--state", "alice")
+        os.kill(stopped.process.pid, signal.SIGCONT)
+        stopped.wait_for("all the same")
+        self.assert_alive()
+
+    def test_the_peer_ends(self) -> None:
+        """When the peer is stopped every terminal says so and leaves in order; /stop does that from within."""
+        one, other = self.attached(), self.attached()
+        one.type("/stop")
+        for terminal in (one, other):
+            self.assertEqual(terminal.wait(), 0)
+            self.assertIn("has ended, and so has this terminal", terminal.told)
+        self.run_p2pchat("status", "--state", "alice", code=6)
+        self.run_p2pchat("attach", "--state", "alice", code=6)
+
+    def test_the_peer_dies(self) -> None:
+        """When the peer is killed, the terminal says that too, and its exit code is 1."""
+        alice = self.attached()
+        os.kill(self.status("alice")["pid"], signal.SIGKILL)
+        self.assertEqual(alice.wait(), 1)
+        self.assertIn("the connection to the peer is lost", alice.told)
+
+    def test_without_a_command(self) -> None:
+        """p2pchat alone is a terminal on the peer, if one runs; Ctrl-D leaves it."""
+        bare = Terminal([*P2PCHAT, "--state", "alice"], cwd=self.directory, env=self.environment)
+        self.addCleanup(bare.close)
+        bare.wait_for("/quit leaves, /stop ends the peer")
+        bare.wait_for("\n>")
+        bare.press(b"\x04")
+        self.assertEqual(bare.wait(), 0)
+        self.assert_alive()
+
+    def test_no_terminal(self) -> None:
+        """Without a terminal it is 2, and what programs use instead is named."""
+        result = subprocess.run(
+            [*P2PCHAT, "attach", "--state", "alice"],
+            cwd=self.directory, env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("p2pchat send", result.stderr)
+
+
+class TogetherTests(Background):
+    """Two peers in the background who know each other, and a server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start_server()
+        self.daemonize("alice")
+        self.daemonize("bob")
+        self.befriend("alice", "bob")
+
+    def test_talk(self) -> None:
+        """The whole prompt is there: a chat begins, lines arrive, and are seen where a terminal is on that chat."""
+        alice = self.attach("alice")
+        alice.wait_for("/quit leaves")
+        alice.type("/connect bob")
+        alice.wait_for("[bob] >")
+        alice.type("hello")
+        alice.wait_for("bob: #1 delivered")
+        self.assertNotIn("seen", alice.told)
+        bob = self.attach("bob")
+        bob.wait_for("/quit leaves")
+        bob.type("/msg alice")
+        bob.wait_for("[alice] >")
+        bob.type("hi")
+        alice.wait_for("bob#1: hi")
+        bob.wait_for("alice: #1 delivered, seen")
