@@ -17,6 +17,24 @@ VARIABLE = "P2PCHAT_CRASH_AT"
 class Point(Enum):
     """A place; the value is what `P2PCHAT_CRASH_AT` says."""
 
+    # The first start, and the first one of a newer version; these stand first, since they come first.
+    DATABASE_FILLED = "database-filled"
+    """The new database is whole, under another name."""
+    DATABASE_PLACED = "database-placed"
+    """It has its name, which is not on the disk yet."""
+    COPY_WRITTEN = "copy-written"
+    """The copy of an older database is whole, under another name."""
+    UPGRADE_WRITTEN = "upgrade-written"
+    """An older database is changed, and that is not committed."""
+    UPGRADED = "upgraded"
+    """It is committed."""
+    SECRET_WRITTEN = "secret-written"
+    """A key is whole, under another name."""
+    SECRET_PLACED = "secret-placed"
+    """It has its name, which is not on the disk yet."""
+    KEY_MADE = "key-made"
+    """The identity has a key that its database does not know yet."""
+
     # What we say.
     OWN_WRITTEN = "own-written"
     """Messages of ours are in the transaction, which is not committed."""
@@ -64,24 +82,6 @@ class Point(Enum):
     """Any transaction is committed, and nobody knows."""
     CHECKPOINTED = "checkpointed"
     """The WAL was copied back into the database."""
-
-    # First start, and the first one of a newer version.
-    DATABASE_FILLED = "database-filled"
-    """The new database is whole, under another name."""
-    DATABASE_PLACED = "database-placed"
-    """It has its name, which is not on the disk yet."""
-    SECRET_WRITTEN = "secret-written"
-    """A key is whole, under another name."""
-    SECRET_PLACED = "secret-placed"
-    """It has its name, which is not on the disk yet."""
-    KEY_MADE = "key-made"
-    """The identity has a key that its database does not know yet."""
-    COPY_WRITTEN = "copy-written"
-    """The copy of an older database is whole, under another name."""
-    UPGRADE_WRITTEN = "upgrade-written"
-    """An older database is changed, and that is not committed."""
-    UPGRADED = "upgraded"
-    """It is committed."""
 
 
 def reach(point: Point) -> None:
