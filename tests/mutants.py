@@ -1,0 +1,226 @@
+"""
+Are the tests any good? Each mutant is one mistake put into a copy of the package; some test must notice it.
+
+    python -m tests.mutants                    every mutant, with SEEDS stories each, or the tests that it names
+    python -m tests.mutants --seeds 1000 NAME  those whose name holds NAME
+
+A mutant that nothing notices is printed as ALIVE, and the exit code is 1. One whose text is not in the source any more
+is an error: it has to be written anew.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SEEDS = 300
+"""Stories that a mutant has to live through: as many as `make test` tells."""
+
+WITHIN = 900.0
+"""Seconds for one mutant; one that hangs is noticed."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: `old` stands in `file` once, and is replaced."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+    """The trial tests that notice it; empty: the simulation does."""
+
+
+MUTANTS = (
+    Mutant(
+        "acknowledge before the commit",
+        "p2pchat/peer/inbox.py",
+        "                stored = await self._write(two, batch, environment.wall())\n",
+        "                if selected is not None and selected.exchange is not None:\n"
+        "                    self._acknowledge(selected, selected.exchange, [Stored(each, 0) for each in batch])\n"
+        "                stored = await self._write(two, batch, environment.wall())\n",
+    ),
+    Mutant(
+        "accept before the commit",
+        "p2pchat/storage/workers.py",
+        '            self.connection.execute("COMMIT")\n',
+        '            self.connection.execute("PRAGMA synchronous")\n            deliver(list(batch), self._health)\n'
+        '            batch.clear()\n            self.connection.execute("COMMIT")\n',
+    ),
+    Mutant(
+        "synchronous NORMAL for FULL",
+        "p2pchat/storage/schema.py",
+        'connection.pragma("synchronous", "FULL")\n            connection.pragma("fullfsync"',
+        'connection.pragma("synchronous", "NORMAL")\n            connection.pragma("fullfsync"',
+    ),
+    Mutant(
+        "duplicates by number",
+        "p2pchat/peer/receipts.py",
+        "twin = tables.entries.by_author_id(two.them, judged.id)",
+        "twin = next(iter(tables.entries.by_number(two.conversation, two.them, judged.number)), None)",
+    ),
+    Mutant(
+        "duplicates are not looked for",
+        "p2pchat/peer/receipts.py",
+        "    if twin is not None:\n",
+        "    if twin is not None and twin.seq == received.seq:\n",
+    ),
+    Mutant(
+        "no head is compared",
+        "p2pchat/core/doubt.py",
+        "if holding.seq > known.seq or head_at(holding.seq) != holding.head:",
+        "if holding.seq > known.seq:",
+    ),
+    Mutant(
+        "no new stream after a mismatch",
+        "p2pchat/core/doubt.py",
+        "        return _broken(known, holding, new_store, head_at)\n",
+        "        return Fits(min(holding.seq, known.seq), holding.head)\n",
+    ),
+    Mutant(
+        "nothing is sent again on a new link",
+        "p2pchat/peer/ledger.py",
+        "return Outgoing(stream.stream, stream.name, listed, stream.seq, confirmed + 1, ",
+        "return Outgoing(stream.stream, stream.name, listed, stream.seq, max(confirmed, vector.sent) + 1, ",
+    ),
+    Mutant(
+        "a rolled back reader is not noticed",
+        "p2pchat/core/doubt.py",
+        "    if holding.seq < known.confirmed_seq and not new_store:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "delivered is not bound to the reader's store",
+        "p2pchat/core/doubt.py",
+        "    new_store = known.store is not None and known.store != store\n",
+        "    new_store = False\n",
+    ),
+    Mutant(
+        "the sent-up-to mark is not committed",
+        "p2pchat/peer/ledger.py",
+        "        tables.vectors.set_sent(batch.outgoing.stream, two.them, written[-1].seq)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "both sides close the older link",
+        "p2pchat/peer/selection.py",
+        "            self._held[link] = []\n",
+        "            current.close(EndCode.DUPLICATE)\n            self._take(link)\n",
+        ("tests.test_links",),
+    ),
+    Mutant(
+        "the newer link wins on both sides",
+        "p2pchat/peer/selection.py",
+        "        for other in others:\n            if other is not link and other.open:\n",
+        "        for other in list(others):\n            if other is not link:\n",
+        ("tests.test_links",),
+    ),
+    Mutant(
+        "entries are taken from a link that is not selected",
+        "p2pchat/peer/chat.py",
+        "        if selected is None or link is not selected.link or not link.alive:\n            return\n",
+        "        if selected is None:\n            return\n",
+    ),
+    Mutant(
+        "what came over the older link is kept",
+        "p2pchat/peer/inbox.py",
+        "        self._received = []\n\n    async def _store_all",
+        "        pass\n\n    async def _store_all",
+    ),
+    Mutant(
+        "loseConnection for abort",
+        "p2pchat/net/connection.py",
+        "            self._tls.abortConnection()\n",
+        "            self._tls.loseConnection()\n",
+        ("tests.test_connection",),
+    ),
+    Mutant(
+        "seen over a gap",
+        "p2pchat/peer/receipts.py",
+        "or found.history:\n        return None\n",
+        "or False:\n        return None\n",
+        ("tests.test_receipts", "tests.test_fetching", "tests.test_history"),
+    ),
+    Mutant(
+        "taken back although it left",
+        "p2pchat/peer/revision.py",
+        'if stream.state != "current" or entry.seq <= max(vector.sent, vector.seq):',
+        'if stream.state != "current" or entry.seq <= vector.seq:',
+    ),
+    Mutant(
+        "a failed fsync is tried again",
+        "p2pchat/storage/failures.py",
+        "    return isinstance(told, StoreCorrupt) or isinstance(error, apsw.IOError) or not isinstance(error, DISK)\n",
+        "    return isinstance(told, StoreCorrupt) or not isinstance(error, DISK)\n",
+    ),
+)
+
+
+def mutate(mutant: Mutant, copy: Path) -> str:
+    """Put the mistake into a copy of the package; why not, if its text is not there once."""
+    path = copy / mutant.file
+    text = path.read_text("utf-8")
+    if text.count(mutant.old) != 1:
+        return f"its text stands {text.count(mutant.old)} times in {mutant.file}"
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    return ""
+
+
+def killed_by(mutant: Mutant, copy: Path, seeds: int) -> str:
+    """What noticed it; empty if nothing did."""
+    commands = [
+        [sys.executable, "-m", "tests.simulation", "--seeds", str(seeds), "--stop-after", "1"],
+        [sys.executable, "-m", "twisted.trial", *mutant.tests],
+    ]
+    command = commands[1] if mutant.tests else commands[0]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    try:
+        result = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=WITHIN)
+    except subprocess.TimeoutExpired:
+        return "it hangs"
+    if not result.returncode:
+        return ""
+    lines = [line for line in result.stdout.splitlines() if line.strip()]
+    if mutant.tests:
+        failed = [line.strip() for line in lines if line.startswith("tests.")]
+        return failed[0] if failed else lines[-1]
+    return lines[0][:150]
+
+
+def try_one(mutant: Mutant, seeds: int) -> bool:
+    """Whether the tests notice a mutant."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory)
+        for part in ("p2pchat", "tests", "docs"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        error = mutate(mutant, copy)
+        killer = "" if error else killed_by(mutant, copy, seeds)
+    verdict = f"killed: {killer}" if killer else f"ALIVE {error}"
+    print(f"{mutant.name}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    return bool(killer)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 if every mutant was killed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="Test the tests.")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="stories that each has to live through")
+    parser.add_argument("name", nargs="?", default="", help="only those whose name holds this")
+    options = parser.parse_args(arguments)
+    chosen = [mutant for mutant in MUTANTS if options.name in mutant.name]
+    killed = sum(try_one(mutant, options.seeds) for mutant in chosen)
+    print(f"{killed} of {len(chosen)} mutants killed")
+    return 0 if killed == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
