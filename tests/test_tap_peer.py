@@ -1,10 +1,7 @@
 """p2pchat.tap.peer: the options, and real peers that send files to each other under twistd."""
 
-import contextlib
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -15,6 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.identity import Identity, format_id, parse_join_link
 from p2pchat.tap.peer import Options
+
+from .terminals import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 TWISTD = [sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"]
@@ -206,25 +205,14 @@ class AloneTests(Processes):
 
     def test_at_a_terminal(self):
         """With a terminal on both ends there is a prompt, and Ctrl-D leaves with 0."""
-        master, slave = pty.openpty()
-        words = self.peer_words("alice")
-        process = subprocess.Popen(
-            words, cwd=self.directory, env=self.environment | {"TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave
-        )
-        os.close(slave)
-        self.addCleanup(os.close, master)
-        self.addCleanup(process.wait, PATIENCE)
-        self.addCleanup(process.kill)
-        told, pressed, end = b"", False, time.monotonic() + PATIENCE
-        while process.poll() is None:
-            self.assertLess(time.monotonic(), end, told)
-            if b"/help lists" in told and not pressed:
-                os.write(master, b"\x04")
-                pressed = True
-            if select.select([master], [], [], 0.1)[0]:
-                with contextlib.suppress(OSError):
-                    told += os.read(master, 4096)
-        self.assertEqual(process.returncode, 0, told)
+        environment = self.environment | {"TERM": "xterm"}
+        terminal = Terminal(self.peer_words("alice"), cwd=self.directory, env=environment)
+        self.addCleanup(terminal.close)
+        terminal.wait_for("/help lists")
+        # Before the input line is there a terminal still edits lines itself, and keeps Ctrl-D.
+        terminal.wait_for("\n>")
+        terminal.press(b"\x04")
+        self.assertEqual(terminal.wait(), 0, terminal.told)
 
 
 class TogetherTests(Processes):
