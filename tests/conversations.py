@@ -138,6 +138,7 @@ class Home:
             emit=lambda event: self._emit(life, event),
             store=self.store,
         )
+        self.allowance = environment.allowance
         self.two = Two(row, conversation, self.identity.id, self.other.id)
         person = Person(id="far side", name="other")
         self.chat = Chat(environment, self.two, lambda: person, lambda: self.name)

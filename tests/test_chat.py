@@ -5,8 +5,9 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Back, Delivered, NotDelivered, Problem, Queued, Said, Seen as SeenEvent, Silent
+from p2pchat.core.allowance import Limits
 from p2pchat.core.entries import first_head, next_head, stream_name, text_entry
-from p2pchat.core.errors import EndCode, StoreFull, UserError
+from p2pchat.core.errors import EndCode, OutboxFull, StoreFull, UserError
 from p2pchat.core.messages import Entry, Have, History, Holding, Message, Refused, Seen, Window
 from p2pchat.core.window import AHEAD_BYTES, AHEAD_ENTRIES, FIRST_BYTES, FIRST_ENTRIES
 from p2pchat.peer.chat import MAX_EARLY, SILENT_AFTER
@@ -56,6 +57,38 @@ class SayingTests(ChatTestCase):
         (queued,) = self.alice.told(Queued)
         self.assertEqual((queued.number, queued.text, queued.author), (1, "hello", "alice"))
         self.assertEqual((written.number, self.alice.chat.unsent), (1, 1))
+
+    def test_F26_outbox_full(self) -> None:
+        """What would be too much is refused, and what waits stays; what is delivered makes room."""
+        self.alice.allowance.each = Limits(3, 10_000)
+        self.say("one", "two")
+        accepted = self.alice.say("three")
+        self.assertRaises(OutboxFull, self.alice.say, "four")
+        self.alice.run()
+        self.assertIsNotNone(self.successResultOf(accepted))
+        self.alice.restart()
+        self.alice.allowance.each = Limits(3, 10_000)
+        self.assertRaises(OutboxFull, self.alice.say, "four")
+        self.alice.allowance.each = Limits(10, 10_000)
+        self.assertRaises(OutboxFull, self.alice.say, "x" * 9_900)
+        self.world.connect()
+        self.world.run()
+        self.assert_said("one", "two", "three")
+        self.say("four")
+        self.world.run()
+        self.assert_said("one", "two", "three", "four")
+        self.assertEqual((self.alice.allowance.messages, self.alice.allowance.bytes), (0, 0))
+
+    def test_F26_a_refused_commit_takes_no_room(self) -> None:
+        """What could not be written does not count."""
+        self.alice.allowance.each = Limits(1, 10_000)
+        self.alice.fill()
+        refused = self.alice.say("one")
+        self.alice.run()
+        self.assertIsNone(self.successResultOf(refused))
+        self.alice.fill(False)
+        self.say("one")
+        self.assertEqual(self.alice.chat.unsent, 1)
 
     def test_queued_before_a_link(self) -> None:
         """What was said without a link is sent over the first one, in order."""

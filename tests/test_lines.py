@@ -13,6 +13,7 @@ from p2pchat import api
 from p2pchat.config import PeerSettings
 from p2pchat.core.errors import StoreFull
 from p2pchat.core.text import CUT
+from p2pchat.ui import lines
 from p2pchat.ui.drawing import Line, Origin
 from p2pchat.ui.lines import HANDLE_WAIT, MOST_WAITING, Lines
 from p2pchat.ui.output import WAITING_BYTES, Output
@@ -220,6 +221,18 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual(self.api.said()[-1], "last")
         self.api.commit()
         self.deliver(*range(1, MOST_WAITING + 502))
+        self.assertEqual(self.ended, [(0, "")])
+
+    def test_back_pressure_of_a_slow_reader(self):
+        """No more than so many wait for their delivery; each that is delivered lets another one be read."""
+        self.patch(lines, "MOST_UNDELIVERED", 3)
+        self.start(b"1\n2\n3\n4\n5\n", b"")
+        self.open()
+        self.assertEqual(self.api.said(), ["1", "2", "3"])
+        self.deliver(1)
+        self.assertEqual(self.api.said(), ["1", "2", "3", "4"])
+        self.deliver(2, 3, 4)
+        self.deliver(5)
         self.assertEqual(self.ended, [(0, "")])
 
     def test_delivered_before_accepted(self):

@@ -14,6 +14,7 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
         +-- StateError             the state directory cannot be used
         |   +-- StateInUse         another process holds it
         +-- NotRunning             there is no daemon to ask (exit code 6)
+        +-- OutboxFull             too much waits for delivery; nothing was accepted
         +-- Reported               what a daemon answered over its local socket; carries its exit code
         +-- StoreError             the database failed; nothing was accepted
             +-- StoreFull          no room on the disk; goes on when there is
@@ -169,6 +170,10 @@ class NotRunning(UserError):
     """The command is for a peer or server that runs, and none does."""
 
     exit_code = 6
+
+
+class OutboxFull(UserError):
+    """Too much waits for delivery; what was said was not accepted, and may be said again later."""
 
 
 class Reported(UserError):

@@ -74,7 +74,7 @@ class Chat:
     @property
     def unsent(self) -> int:
         """Our messages that are not delivered."""
-        return self._outbox.unsent
+        return self._outbox.waiting.messages
 
     def say(self, text: str) -> Deferred[Written]:
         """Queue a message; fires when it is committed. Raises UserError, or fails with it: it was not accepted."""
@@ -101,7 +101,7 @@ class Chat:
         """Take back a message that has not left; raises UserError."""
         two = self.two
         await self._environment.database.write(lambda tables: revision.take_back(tables, two, number))
-        self._outbox.unsent -= 1
+        self._outbox.waiting.remove(1)
         self._environment.emit(TakenBack(person=self._person(), number=number))
 
     async def send_again(self, first: int, last: int) -> int:
@@ -111,7 +111,7 @@ class Chat:
             step = await self._send_again(two, first, last)
             first, total = step.next_number, total + step.count
             if step.outgoing is not None:
-                self._outbox.went_on(step.outgoing, step.count)
+                self._outbox.went_on(step.outgoing, step.count, step.bytes)
         return total
 
     def _send_again(self, two: Two, first: int, last: int) -> Deferred[revision.Resent]:
@@ -126,7 +126,8 @@ class Chat:
         """Count what waits, once after the start."""
         two = self.two
         # A write, so that it is counted before or after what is said meanwhile, and not both.
-        self._outbox.unsent = await self._environment.database.write(lambda tables: receipts.count_waiting(tables, two))
+        waiting = await self._environment.database.write(lambda tables: receipts.measure_waiting(tables, two))
+        self._outbox.waiting.become(*waiting)
 
     # --- the selected link
 
@@ -229,7 +230,7 @@ class Chat:
             lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
         )
         reach(Point.CONFIRMED_COMMITTED)
-        self._outbox.unsent -= len(numbers)
+        self._outbox.waiting.remove(len(numbers))
         self._delivered(numbers, now)
 
     def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
@@ -253,7 +254,7 @@ class Chat:
         )
         if noted is not None:
             number, waited = noted
-            self._outbox.unsent -= waited
+            self._outbox.waiting.remove(waited)
             self._environment.emit(NotDelivered(person=self._person(), number=number, reason=code))
         if selected is self._selected:
             for message in exchange.processed(outgoing, seq):
@@ -270,7 +271,7 @@ class Chat:
             lambda tables: settlement.settle(tables, two, store, effect.holdings, random, now)
         )
         reach(Point.SETTLED_COMMITTED)
-        self._outbox.unsent = settled.unsent
+        self._outbox.waiting.become(settled.unsent, settled.unsent_bytes)
         person = self._person()
         for first, last, explanation in settled.doubts:
             waits = explanation == settlement.LOST_THERE

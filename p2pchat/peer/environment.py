@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from twisted.internet.interfaces import IReactorTime
 
 from ..api import Event
+from ..core.allowance import Allowance
 from ..core.identity import Identity
 from ..storage.database import Database
 from ..storage.peer_tables import PeerTables
@@ -29,6 +30,8 @@ class Environment:
     """The id of our store, 16 bytes."""
     nonce: bytes = field(default=b"")
     """Made when the process started, 16 bytes."""
+    allowance: Allowance = field(default_factory=Allowance)
+    """How much may wait for delivery."""
 
     def fraction(self) -> float:
         """A random number from 0 up to 1."""

@@ -10,9 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..api import Person, Queued
+from ..core.allowance import Waiting
 from ..core.delivery import Exchange
 from ..core.effects import Batch, Outgoing
-from ..core.errors import UserError
+from ..core.errors import OutboxFull, UserError
 from ..storage.crash import Point, reach
 from . import ledger
 from .environment import Environment
@@ -21,6 +22,10 @@ from .selected import Selected
 
 MAX_DRAFTS = 2_000
 """Messages that wait for their commit: a program that writes faster than the disk is told to wait."""
+
+
+def _size(draft: Draft) -> int:
+    return len(draft.text.encode("utf-8", "surrogatepass")) + ledger.ENTRY_OVERHEAD
 
 
 class Outbox:
@@ -37,7 +42,7 @@ class Outbox:
         author: Callable[[], str],
         run: Callable[[Coroutine[Deferred[Any], Any, None]], None],
     ) -> None:
-        self.unsent = 0
+        self.waiting = Waiting(environment.allowance)
         """Our messages that are not delivered."""
         self._environment = environment
         self._two = two
@@ -46,6 +51,8 @@ class Outbox:
         self._author = author
         self._run = run
         self._drafts: deque[tuple[Draft, Deferred[Written]]] = deque()
+        self._uncommitted = 0
+        self._uncommitted_bytes = 0
         self._appending = False
         self._loading = False
 
@@ -53,11 +60,14 @@ class Outbox:
         """
         Queue a message; fires when it is committed, or fails with UserError: then it was not accepted.
 
-        Raises UserError if too much waits already.
+        Raises OutboxFull if too much waits already, for the disk or for the reader.
         """
         if len(self._drafts) >= MAX_DRAFTS:
-            raise UserError("too many messages wait for the disk; try again in a moment")
+            raise OutboxFull("too many messages wait for the disk; try again in a moment")
         draft = Draft(text, self._environment.random(16), self._environment.wall())
+        self.waiting.check(self._uncommitted + 1, self._uncommitted_bytes + _size(draft))
+        self._uncommitted += 1
+        self._uncommitted_bytes += _size(draft)
         accepted: Deferred[Written] = Deferred()
         self._drafts.append((draft, accepted))
         if not self._appending:
@@ -70,6 +80,7 @@ class Outbox:
         try:
             while self._drafts:
                 batch = [self._drafts.popleft() for _ in range(min(len(self._drafts), ledger.APPEND_BATCH))]
+                size = sum(_size(draft) for draft, _ in batch)
                 try:
                     outgoing, written = await self._append([draft for draft, _ in batch])
                 except Exception as error:
@@ -80,6 +91,8 @@ class Outbox:
                         self.log.failure("What was said could not be written")
                 else:
                     self._appended(outgoing, batch, written)
+                self._uncommitted -= len(batch)
+                self._uncommitted_bytes -= size
         finally:
             self._appending = False
 
@@ -99,7 +112,7 @@ class Outbox:
         self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Written]]], written: list[Written]
     ) -> None:
         reach(Point.OWN_COMMITTED)
-        self.unsent += len(written)
+        self.waiting.add(len(written), sum(len(each.data) for each in written))
         person, author = self._person(), self._author()
         for (draft, accepted), each in zip(batch, written, strict=True):
             self._environment.emit(
@@ -116,9 +129,9 @@ class Outbox:
                 self._send(selected, selected.exchange, current, each)
         self.pump()
 
-    def went_on(self, outgoing: Outgoing, count: int) -> None:
-        """So many messages were put to the end of a stream of ours by other means than `say`."""
-        self.unsent += count
+    def went_on(self, outgoing: Outgoing, count: int, size: int) -> None:
+        """So many messages, of so many bytes, were put to the end of a stream of ours by other means than `say`."""
+        self.waiting.add(count, size)
         selected = self._selected()
         if selected is not None and selected.exchange is not None:
             selected.exchange.appended(outgoing)

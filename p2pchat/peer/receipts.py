@@ -237,6 +237,12 @@ def count_waiting(tables: PeerTables, two: Two) -> int:
     )
 
 
+def measure_waiting(tables: PeerTables, two: Two) -> tuple[int, int]:
+    """How many of our messages are not delivered, and about how many bytes those are: refused ones are in them."""
+    size = sum(tables.entries.size(stream.stream, confirmed + 1, stream.seq) for stream, confirmed in _own(tables, two))
+    return count_waiting(tables, two), size
+
+
 def _own(tables: PeerTables, two: Two) -> list[tuple[Stream, int]]:
     """Our streams that we go on with, and up to where each is delivered."""
     found: list[tuple[Stream, int]] = []

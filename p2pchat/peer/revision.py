@@ -77,6 +77,8 @@ class Resent:
     """The stream that went on by it; None if nothing was found."""
     count: int
     """Messages that wait again."""
+    bytes: int
+    """Of their entries."""
     next_number: int
     """From where the next step goes on; 0: that was all."""
 
@@ -93,7 +95,7 @@ def send_again(tables: PeerTables, two: Two, first: int, last: int, random: byte
     if not next_number:
         tables.doubts.settle(two.conversation, True, first, last)
     if not again:
-        return Resent(None, 0, next_number)
+        return Resent(None, 0, 0, next_number)
     stream = current_stream(tables, two, random)
     seq, head = stream.seq, stream.head
     places: list[Place] = []
@@ -107,7 +109,7 @@ def send_again(tables: PeerTables, two: Two, first: int, last: int, random: byte
     tables.vectors.set_sent(stream.stream, two.them, seq)
     vector = vector_of(tables, stream, two)
     outgoing = outgoing_of(tables, tables.streams.get(stream.stream), vector, vector.store or b"")
-    return Resent(outgoing, len(again), next_number)
+    return Resent(outgoing, len(again), sum(len(entry.bytes or b"") for entry in again), next_number)
 
 
 def _waits(tables: PeerTables, two: Two, entry: StoredEntry) -> bool:

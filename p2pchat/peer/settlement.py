@@ -21,7 +21,7 @@ from ..storage.peer_tables import PeerTables
 from ..storage.remembered import StoredDoubt
 from ..storage.vectors import Vector
 from .ledger import Two, knowledge_of, new_stream, outgoing_of, vector_of
-from .receipts import count_waiting
+from .receipts import measure_waiting
 
 SENT_AGAIN = "their history was reset; it is sent again"
 LOST_THERE = "their database is new: they no longer have these"
@@ -42,6 +42,8 @@ class Settlement:
     """(first, last, explanation) of our numbers; zeros where none is known."""
     unsent: int
     """Our messages that are not delivered."""
+    unsent_bytes: int
+    """About how many bytes those are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def settle(
         if stream.author == two.me
     ]
     reach(Point.SETTLED_WRITTEN)
-    return Settlement(own, delivered, doubts, count_waiting(tables, two))
+    return Settlement(own, delivered, doubts, *measure_waiting(tables, two))
 
 
 # --- comparing

@@ -153,6 +153,15 @@ class Entries:
         )
         return (0, 0, 0) if found is None or not found[0] else (int(found[0]), int(found[1]), int(found[2]))
 
+    def size(self, stream: int, first: int, last: int) -> int:
+        """Bytes of the entries at seqs `first` to `last`, as far as they are here."""
+        found = row(
+            self._connection,
+            "SELECT total(length(bytes)) FROM entry WHERE stream = ? AND seq BETWEEN ? AND ?",
+            (stream, first, last),
+        )
+        return 0 if found is None else int(found[0])
+
     def get(self, entry: int) -> StoredEntry | None:
         """By arrival number."""
         return self._first("WHERE entry = ?", entry)

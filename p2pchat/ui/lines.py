@@ -3,7 +3,8 @@ A file or a pipe to one person, line by line, until all of it is delivered: `--t
 
 Opens the input, connects, waits for consent, sends every line (an empty one too) as a message in order, waits until
 all are delivered, and ends with one of the codes below. An empty input ends at once: there is nothing to wait for.
-At most `MOST_WAITING` messages wait for their commit; then nothing more is read.
+At most `MOST_WAITING` messages wait for their commit, and `MOST_UNDELIVERED` for their delivery; then nothing more is
+read.
 
 `--timeout` counts while something waits and nothing moves: it begins anew with every message that is delivered, and
 does not run while all is delivered and the pipe is silent.
@@ -29,6 +30,9 @@ from .words import name_of, reason_of
 
 MOST_WAITING = 1_000
 """Messages handed over and not yet committed: enough for a group commit to be worth it, and a few MiB at most."""
+
+MOST_UNDELIVERED = 50_000
+"""Messages committed and not yet delivered; then the pipe waits, so that none of ours is refused as too much."""
 
 HANDLE_WAIT = 30.0
 """Seconds for which `--trust-first` waits for somebody with that handle to be on the roster, if no timeout is given."""
@@ -161,7 +165,7 @@ class Lines:
 
     async def _send(self, data: bytes) -> None:
         for text in self._splitter.feed(data):
-            await self._until(lambda: self._committing < MOST_WAITING)
+            await self._until(lambda: self._committing < MOST_WAITING and len(self._waiting) < MOST_UNDELIVERED)
             self._say(text)
 
     def _say(self, text: str) -> None:
