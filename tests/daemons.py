@@ -19,7 +19,7 @@ from p2pchat.net.local_client import LocalClient
 TWISTD = (sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()")
 ROOT = Path(__file__).resolve().parent.parent
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which something does not happen any more, on a busy machine."""
 
 PAUSE = 0.02

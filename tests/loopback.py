@@ -126,7 +126,7 @@ async def end(book: LinkBook, sweep: Sweep) -> None:
 
 
 class LoopbackTestCase(TestCase):
-    timeout = 30
+    timeout = 120
 
     def setUp(self) -> None:
         self.dialled = LinkBook(Side.LEADER)

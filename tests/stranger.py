@@ -27,7 +27,7 @@ from .stranger_words import LARGE_FRAME, SERVER_DOMAIN, Frames, Identity, frame,
 SERVER_PROTOCOL = b"p2pchat-server/1"
 PEER_PROTOCOL = b"p2pchat-peer/1"
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds after which an answer will not come any more."""
 
 

@@ -70,7 +70,7 @@ class Running:
 class PeerServiceTests(TestCase):
     """Base: starts peers, and sees to it that nothing of them is left."""
 
-    timeout = 60
+    timeout = 180
 
     def setUp(self) -> None:
         self.threads = set(threading.enumerate())

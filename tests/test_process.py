@@ -17,7 +17,7 @@ example = ServiceMaker("example", "tests.process_example", "for tests", "p2pchat
 ROOT = Path(__file__).resolve().parent.parent
 TWISTD = [sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"]
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds after which a process hangs."""
 
 

@@ -19,7 +19,7 @@ prompt = ServiceMaker("prompt", "tests.prompt_example", "for tests", "p2pchat-pr
 """
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 20
+PATIENCE = 120
 """Seconds after which something does not happen any more."""
 
 

@@ -17,7 +17,7 @@ from .terminals import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 TWISTD = [sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"]
-PATIENCE = 40
+PATIENCE = 120
 """Seconds after which something does not happen any more."""
 
 NOBODY = format_id(Identity.from_seed(bytes(32)).id)
@@ -237,7 +237,7 @@ class TogetherTests(Processes):
         lines = ["one", "", "zwei ü", "日本 👩‍👩‍👧", "-- server lost", "x" * 5_000, "tab\there", "", "last"]
         (self.directory / "notes.txt").write_text("\n".join(lines))
         self.start_bob("--accept", "all", "--transcript", "bob.txt")
-        result = self.send("--input", "notes.txt", "--transcript", "alice.txt", "--timeout", "20")
+        result = self.send("--input", "notes.txt", "--transcript", "alice.txt", "--timeout", "100")
         self.assertEqual((result.returncode, result.stderr), (0, b""), result)
         self.wait_for("bob.txt", "alice#9: last")
         self.assertEqual(self.messages("alice.txt", "alice"), lines)
@@ -264,12 +264,12 @@ class TogetherTests(Processes):
     def test_refused(self):
         """Whom the other side does not let in gets 4, and nothing was sent."""
         self.start_bob("--accept", "contacts")
-        result = self.send("--input", "-", "--timeout", "20", input=b"hello\n")
+        result = self.send("--input", "-", "--timeout", "100", input=b"hello\n")
         self.assert_one_line(result, 4, "bob: refused to chat; nothing was sent")
         self.assertNotIn("hello", (self.directory / "bob.out").read_text())
 
     def test_transcript_on_a_full_disk(self):
         """A transcript that fails in the middle is one line and 1."""
         self.start_bob("--accept", "all")
-        result = self.send("--input", "-", "--transcript", "/dev/full", "--timeout", "20", input=b"hello\n")
+        result = self.send("--input", "-", "--transcript", "/dev/full", "--timeout", "100", input=b"hello\n")
         self.assert_one_line(result, 1, "cannot write the transcript /dev/full: No space left")

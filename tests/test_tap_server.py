@@ -25,7 +25,7 @@ from tests.servers import Client, dial_port, until
 ROOT = Path(__file__).resolve().parent.parent
 TWISTD = [sys.executable, "-c", "import sys; sys.argv[0] = 'twistd'; from twisted.scripts.twistd import run; run()"]
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds after which a process hangs."""
 
 
