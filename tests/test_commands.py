@@ -6,15 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 from p2pchat.ui.actions import AcceptRequest, Fingerprint, Help, Quit, RejectRequest, Switch
-from p2pchat.ui.commands import (
-    TABLE,
-    NoChat,
-    completions,
-    help_lines,
-    nearest,
-    parse,
-    parse_scope,
-)
+from p2pchat.ui.arguments import parse_scope
+from p2pchat.ui.commands import TABLE, NoChat, completions, help_lines, nearest, parse
 
 EXAMPLES = {
     "/list": api.ListPeople(),

@@ -8,131 +8,33 @@ that looks like a mistyped command is never sent to anybody.
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 
-from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Scope, Switch
+from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
+from .arguments import SCOPES, Row, name_first, named, nothing, parse_scope, person, whom, words_in
 
-MAX_SECONDS = 365 * 86_400
-"""A longer consent is `always`."""
-
-# --- the table
-
-Argument = Literal["person", "pending", "scope", "command", "words"]
-"""What stands in an argument's place, for the completion; `words` is anything."""
-
-SCOPES = ("once", "2h", "always")
-"""Offered; any duration does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One command."""
-
-    name: str
-    arguments: str
-    """As the help shows them."""
-
-    help: str
-    """One line."""
-
-    make: "Callable[[str, str | None], Action]"
-    """From the rest of the line and the current chat; raises UsageError."""
-
-    aliases: tuple[str, ...] = ()
-    completes: tuple[Argument, ...] = ()
-
-    @property
-    def usage(self) -> str:
-        """The command with its arguments."""
-        return f"/{self.name} {self.arguments}".rstrip()
-
-
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
-_UNITS: Mapping[str, int] = {"m": 60, "h": 3_600, "d": 86_400}
-
-
-def parse_scope(word: str) -> tuple[Scope, int | None] | None:
-    """`once`, `always`, or a duration such as 30m, 2h, 1d in seconds; None if it is none of these."""
-    match word.lower():
-        case "once":
-            return "once", None
-        case "always":
-            return "always", None
-        case other if found := _DURATION.fullmatch(other):
-            seconds = int(found[1]) * _UNITS[found[2]]
-            if seconds > MAX_SECONDS:
-                raise UsageError(f"{word} is more than a year; say always")
-            return "timed", seconds
-    return None
-
-
-_WORD = re.compile(r'@?"([^"\n]*)"|(\S+)')
-"""A word, or in quotes a name with spaces in it."""
-
-
-def _words(rest: str, most: int) -> list[str]:
-    words = [quoted or word for quoted, word in _WORD.findall(rest)]
-    if len(words) > most:
-        raise UsageError(f"{' '.join(words[most:])!r} is too much")
-    return words
-
-
-def _nothing(action: Action) -> Callable[[str, str | None], Action]:
-    def make(rest: str, current: str | None) -> Action:
-        _words(rest, 0)
-        return action
-
-    return make
-
-
-def _who(rest: str, current: str | None) -> str:
-    words = _words(rest, 1)
-    if words:
-        return words[0].removeprefix("@")
-    if current is None:
-        raise UsageError("say who")
-    return current
-
-
-def _person(make: Callable[[str], Action]) -> Callable[[str, str | None], Action]:
-    """Of somebody, or else of whom the current chat is with."""
-    return lambda rest, current: make(_who(rest, current))
-
-
-def _named(make: Callable[[str], Action]) -> Callable[[str, str | None], Action]:
-    """Of somebody who must be named."""
-    return lambda rest, current: make(_who(rest, None))
+# --- arguments
 
 
 def _connect(rest: str, current: str | None) -> Action:
-    who, text = _split(rest)
+    who, text = name_first(rest)
     if not who:
         raise UsageError("say who: a name, an id, or ADDRESS[:PORT]")
     return api.Connect(who=who, text=" ".join(text.split()))
 
 
 def _message(rest: str, current: str | None) -> Action:
-    who, text = _split(rest)
+    who, text = name_first(rest)
     if not who:
         raise UsageError("say who")
     return api.Say(who=who, text=text) if text.strip() else Switch(who)
 
 
-def _split(rest: str) -> tuple[str, str]:
-    """A name, and the text behind it as it was typed."""
-    found = _WORD.match(rest := rest.lstrip())
-    if found is None:
-        return "", ""
-    return found[1] or found[2].removeprefix("@"), rest[found.end() :].removeprefix(" ")
-
-
 def _accept(rest: str, current: str | None) -> Action:
-    words = _words(rest, 2)
+    words = words_in(rest, 2)
     if len(words) == 1 and (consent := parse_scope(words[0])) is not None:
         return AcceptRequest(None, *consent, word=words[0])
     who = words[0].removeprefix("@") if words else None
@@ -145,29 +47,29 @@ def _accept(rest: str, current: str | None) -> Action:
 
 
 def _reject(rest: str, current: str | None) -> Action:
-    words = _words(rest, 1)
+    words = words_in(rest, 1)
     return RejectRequest(words[0].removeprefix("@") if words else None)
 
 
 def _verify(rest: str, current: str | None) -> Action:
     found = re.fullmatch(r"(.*?)(?:^|\s)(yes|no)\s*", rest, re.IGNORECASE | re.DOTALL)
     if found is None:
-        return api.SafetyNumber(who=_who(rest, current))
-    return api.Verify(who=_who(found[1], current), verified=found[2].lower() == "yes")
+        return api.SafetyNumber(who=whom(rest, current))
+    return api.Verify(who=whom(found[1], current), verified=found[2].lower() == "yes")
 
 
 def _trust(rest: str, current: str | None) -> Action:
     name = re.sub(r"(^|\s)--classical(?=\s|$)", " ", rest)
-    return api.Trust(who=_who(name, current), classical=name != rest)
+    return api.Trust(who=whom(name, current), classical=name != rest)
 
 
 def _fingerprint(rest: str, current: str | None) -> Action:
-    words = _words(rest, 1)
+    words = words_in(rest, 1)
     return Fingerprint(words[0].removeprefix("@") if words else None)
 
 
 def _contacts(rest: str, current: str | None) -> Action:
-    match _words(rest, 3):
+    match words_in(rest, 3):
         case []:
             return api.Contacts()
         case ["add", identifier, *name]:
@@ -178,12 +80,12 @@ def _contacts(rest: str, current: str | None) -> Action:
 
 
 def _help(rest: str, current: str | None) -> Action:
-    words = _words(rest, 1)
+    words = words_in(rest, 1)
     return Help(words[0].lstrip("/").lower() if words else "")
 
 
 TABLE: tuple[Row, ...] = (
-    Row("list", "", "who is online, and which contacts are not", _nothing(api.ListPeople()), ("who", "names")),
+    Row("list", "", "who is online, and which contacts are not", nothing(api.ListPeople()), ("who", "names")),
     Row(
         "connect",
         "NAME|ID|ADDRESS[:PORT] [TEXT]",
@@ -211,13 +113,13 @@ TABLE: tuple[Row, ...] = (
         "close",
         "[NAME]",
         "end a chat, or stop asking",
-        _person(lambda who: api.Close(who=who)),
+        person(lambda who: api.Close(who=who)),
         ("disconnect", "leave"),
         ("person",),
     ),
     Row("contacts", "[add ID [NAME] | remove NAME]", "whom you keep; their requests are accepted", _contacts),
-    Row("whois", "[NAME]", "what is known about somebody", _person(lambda who: api.WhoIs(who=who)), (), ("person",)),
-    Row("whoami", "", "who you are, and where you can be reached", _nothing(api.WhoAmI())),
+    Row("whois", "[NAME]", "what is known about somebody", person(lambda who: api.WhoIs(who=who)), (), ("person",)),
+    Row("whoami", "", "who you are, and where you can be reached", nothing(api.WhoAmI())),
     Row("fingerprint", "[NAME]", "a whole id; without NAME your own", _fingerprint, completes=("person",)),
     Row(
         "verify",
@@ -237,15 +139,15 @@ TABLE: tuple[Row, ...] = (
         "block",
         "NAME",
         "refuse somebody from now on, without telling them",
-        _named(lambda who: api.Block(who=who)),
+        named(lambda who: api.Block(who=who)),
         ("ignore",),
         ("person",),
     ),
-    Row("unblock", "NAME", "refuse them no longer", _named(lambda who: api.Unblock(who=who)), (), ("person",)),
-    Row("status", "", "server, chats, what waits", _nothing(api.Status())),
+    Row("unblock", "NAME", "refuse them no longer", named(lambda who: api.Unblock(who=who)), (), ("person",)),
+    Row("status", "", "server, chats, what waits", nothing(api.Status())),
     Row("help", "[COMMAND]", "this list, or one command", _help, completes=("command",)),
-    Row("stop", "", "end the peer, with all of its terminals; unsent messages wait", _nothing(api.Stop())),
-    Row("quit", "", "leave; a peer that began with this terminal ends", _nothing(Quit()), ("exit", "q")),
+    Row("stop", "", "end the peer, with all of its terminals; unsent messages wait", nothing(api.Stop())),
+    Row("quit", "", "leave; a peer that began with this terminal ends", nothing(Quit()), ("exit", "q")),
 )
 
 _ROWS: Mapping[str, Row] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
