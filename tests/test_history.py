@@ -36,7 +36,11 @@ class HistoryTests(WorldTests):
     def shown(self, node: Node, command: api.Command) -> list[str]:
         """Author, number and text of the lines, and the state of one's own."""
         found = self.lines(node, command)
-        return [" ".join(filter(None, (f"{line.author}#{line.number}", line.text, line.state))) for line in found]
+        states = [line.state if line.mine else "" for line in found]
+        return [
+            " ".join(filter(None, (f"{line.author}#{line.number}", line.text, state)))
+            for line, state in zip(found, states, strict=True)
+        ]
 
     def entries(self, command: api.Command, node: Node | None = None) -> list[int]:
         return [line.entry for line in self.lines(node or self.bob, command)]
@@ -78,6 +82,37 @@ class LinesTests(HistoryTests):
         reply = self.alice.do(api.ShowLines(who="bob", count=3, before=reply.lines[0].entry))
         assert isinstance(reply, api.Lines)
         self.assertEqual(([line.text for line in reply.lines], reply.more), (["0", "1", "2"], False))
+
+    def test_forwards(self) -> None:
+        """From the beginning, or from any line, pages also go forward to the end."""
+        self.open()
+        self.say(*map(str, range(5)))
+        found, after = [], 0
+        while True:
+            reply = self.bob.do(api.ShowLines(who="alice", count=2, after=after))
+            assert isinstance(reply, api.Lines)
+            found.append([line.text for line in reply.lines])
+            after = reply.lines[-1].entry
+            if not reply.more:
+                break
+        self.assertEqual(found, [["0", "1"], ["2", "3"], ["4"]])
+        self.assertEqual(self.entries(api.ShowLines(who="alice", after=after)), [])
+        self.bob.refuse(api.ShowLines(who="alice", after=99), UsageError)
+
+    def test_new(self) -> None:
+        """What was said to us is new until it was displayed; what comes after that is new again."""
+        self.open()
+        self.say("one", "two")
+        self.assertEqual(self.states(), ["new", "new"])
+        first, second = self.entries(api.ShowLines(who="alice"))
+        self.bob.do(api.Displayed(who="alice", entry=first))
+        self.assertEqual(self.states(), ["", "new"])
+        self.bob.do(api.Displayed(who="alice", entry=second))
+        self.say("three")
+        self.assertEqual(self.states(), ["", "", "new"])
+
+    def states(self) -> list[str]:
+        return [line.state for line in self.lines(self.bob, api.ShowLines(who="alice"))]
 
     def test_around(self) -> None:
         """So many lines on both sides of one, which a search found."""

@@ -56,6 +56,7 @@ class DoubtTests(LossTests):
         self.assertEqual(self.doubts(self.alice), [("bob", True, 1, 5)])
         (told,) = self.alice.told(api.Doubt)
         self.assertTrue(told.waits)
+        self.assertLess(self.world.wall - told.at, 120_000)
         self.alice.crash()
         self.alice = self.alice.again()
         self.assertEqual(self.doubts(self.alice), [("bob", True, 1, 5)])

@@ -142,7 +142,7 @@ class Displayed(Tagged, frozen=True, kw_only=True):
 
 class ShowLines(Tagged, frozen=True, kw_only=True):
     """
-    The last lines of a chat, or those before `before`, or those around `around`. Reply: Lines.
+    The last lines of a chat, or those before `before`, around `around` or after `after`. Reply: Lines.
 
     They come in the order of the chat's history, the same for both sides, which need not be that of arrival.
     """
@@ -154,6 +154,8 @@ class ShowLines(Tagged, frozen=True, kw_only=True):
     """An `entry`: only what stands before it."""
     around: int | None = None
     """An `entry`: it, and so many lines before and after it."""
+    after: int | None = None
+    """An `entry`: the first lines after it; 0: from the beginning. `more` then tells of those that follow."""
 
 
 class Search(Tagged, frozen=True, kw_only=True):

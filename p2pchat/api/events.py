@@ -147,6 +147,8 @@ class Doubt(Tagged, frozen=True, kw_only=True):
     explanation: str
     waits: bool = False
     """It is remembered until Resend (mine), FetchHistory (theirs) or LeaveIt."""
+    at: int = 0
+    """When it was noticed, ms since 1970."""
 
 
 class TakenBack(Tagged, frozen=True, kw_only=True):

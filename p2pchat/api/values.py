@@ -88,7 +88,10 @@ class StoredLine(Value, frozen=True, kw_only=True):
     arrived: int
     """When it was stored here, ms since 1970."""
     state: str = ""
-    """Of one's own: "queued", "delivered", "seen", "refused", "taken back"; empty for theirs."""
+    """
+    Of one's own: "queued", "delivered", "seen", "refused", "taken back". Of theirs: "new" where neither a person nor a
+    program has seen it yet; else empty.
+    """
     history: bool = False
     """It was sent again on request."""
 

@@ -276,7 +276,7 @@ class Chat:
         for first, last, explanation in settled.doubts:
             waits = explanation == settlement.LOST_THERE
             environment.emit(
-                Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits)
+                Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits, at=now)
             )
         if selected is self._selected:
             exchange.resume(settled.own)

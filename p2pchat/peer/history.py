@@ -32,6 +32,9 @@ MAX_CURSORS = 1_000
 ABOVE_ALL = (1 << 63) - 1
 """An arrival number that nothing has."""
 
+BEGINNING = Place(-1, b"", 0)
+"""Before everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundLine:
@@ -41,7 +44,7 @@ class FoundLine:
     peer: bytes
     text: str
     state: str
-    """Of our own; api.StoredLine says which there are."""
+    """api.StoredLine says which there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +90,29 @@ class Reader:
         if peer is None:
             return None
         text = "" if entry.bytes is None else judge(entry.bytes).text
-        return FoundLine(entry, peer, text, self._state(entry, peer) if entry.author == self._me else "")
+        return FoundLine(entry, peer, text, self._state(entry, peer))
 
     def _state(self, entry: StoredEntry, peer: bytes) -> str:
+        if entry.author != self._me:
+            return "" if entry.history or entry.seq <= self._seen_here(entry.stream) else "new"
         if entry.kind == Kind.VOID:
             return "taken back"
         if self._tables.refusals.get(entry.stream, peer, entry.seq) is not None:
             return "refused"
-        if entry.stream not in self._vectors:
-            self._vectors[entry.stream] = self._tables.vectors.get(entry.stream, peer)
-        vector = self._vectors[entry.stream]
+        vector = self._vector(entry.stream, peer)
         if vector is None or entry.seq > max(vector.seq, vector.first - 1):
             return "queued"
         return "seen" if entry.seq <= vector.seen else "delivered"
+
+    def _seen_here(self, stream: int) -> int:
+        vector = self._vector(stream, self._me)
+        return 0 if vector is None else vector.seen
+
+    def _vector(self, stream: int, reader: bytes) -> Vector | None:
+        """Each stream has one reader: the other of the two."""
+        if stream not in self._vectors:
+            self._vectors[stream] = self._tables.vectors.get(stream, reader)
+        return self._vectors[stream]
 
 
 def page_of(tables: PeerTables, me: bytes, wire: bytes, count: int, before: int | None) -> Page:
@@ -110,6 +123,17 @@ def page_of(tables: PeerTables, me: bytes, wire: bytes, count: int, before: int 
     place = None if before is None else _place(tables, conversation.conversation, before)
     found = tables.lines.older(conversation.conversation, me, _page_size(count) + 1, place)
     kept = _within(found[::-1], count)[::-1]
+    return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
+
+
+def page_after(tables: PeerTables, me: bytes, wire: bytes, count: int, after: int) -> Page:
+    """The first lines of a conversation, or those after an entry, in the order of its history."""
+    conversation = tables.conversations.by_id(wire)
+    if conversation is None:
+        return NOTHING
+    place = _place(tables, conversation.conversation, after) if after else BEGINNING
+    found = tables.lines.newer(conversation.conversation, me, _page_size(count) + 1, place)
+    kept = _within(found, count)
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
 
 

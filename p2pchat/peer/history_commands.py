@@ -94,9 +94,11 @@ class HistoryCommands:
         if command.around is not None:
             around, count = command.around, command.count
             return self._lines(await database.read(lambda tables: history.page_around(tables, me, wire, count, around)))
-        return self._lines(
-            await database.read(lambda tables: history.page_of(tables, me, wire, command.count, command.before))
-        )
+        count = command.count
+        if command.after is not None:
+            after = command.after
+            return self._lines(await database.read(lambda tables: history.page_after(tables, me, wire, count, after)))
+        return self._lines(await database.read(lambda tables: history.page_of(tables, me, wire, count, command.before)))
 
     async def _search(self, command: api.Search) -> Reply:
         wire = self._wire(self._someone(command.who)) if command.who else None

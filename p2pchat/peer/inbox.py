@@ -58,9 +58,10 @@ class Inbox:
             while self._received:
                 batch, self._received = self._received, []
                 selected = self._selected()
-                stored = await self._write(two, batch, environment.wall())
+                now = environment.wall()
+                stored = await self._write(two, batch, now)
                 reach(Point.RECEIVED_COMMITTED)
-                self._tell(stored)
+                self._tell(stored, now)
                 reach(Point.RECEIVED_TOLD)
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)
@@ -71,11 +72,11 @@ class Inbox:
     def _write(self, two: Two, batch: list[Received], now: int) -> Deferred[list[Stored]]:
         return self._environment.database.write(lambda tables: receipts.store_received(tables, two, batch, now))
 
-    def _tell(self, stored: list[Stored]) -> None:
+    def _tell(self, stored: list[Stored], now: int) -> None:
         person = self._person()
         for each in stored:
             each.received.incoming.stream = each.stream
-            for event in _events_of(person, each):
+            for event in _events_of(person, each, now):
                 self._environment.emit(event)
 
     def _acknowledge(self, selected: Selected, exchange: Exchange, stored: list[Stored]) -> None:
@@ -90,14 +91,14 @@ class Inbox:
             selected.link.send(message)
 
 
-def _events_of(person: Person, stored: Stored) -> Iterator[Event]:
+def _events_of(person: Person, stored: Stored, now: int) -> Iterator[Event]:
     judged = stored.received.judged
     reset = judged.kind == Kind.RESET
     if stored.doubt is not None:
         first, last = stored.doubt
         explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
         waits = not reset and first > 0
-        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits)
+        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits, at=now)
     if stored.entry and not reset and judged.kind != Kind.VOID:
         yield Said(
             person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry
