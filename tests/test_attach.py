@@ -32,8 +32,8 @@ class AttachTests(Background):
         first.type("/connect bob")
         first.wait_for("[bob] >")
         first.type("héllo 日本")
-        first.wait_for("alice#1: héllo 日本")
-        second.wait_for("alice#1 to bob: héllo 日本")
+        first.wait_for("alice#1 (queued for bob): héllo 日本")
+        second.wait_for("alice#1 to bob (queued): héllo 日本")
         self.assertNotIn("[bob] >", second.told)
         second.type("to nobody")
         second.wait_for("no chat is the current one")
@@ -41,7 +41,7 @@ class AttachTests(Background):
         self.assertEqual(first.wait(), 0)
         second.press(b"\x15")  # the line that went to nobody is back in the input
         second.type("@bob two")
-        second.wait_for("alice#2 to bob: two")
+        second.wait_for("alice#2 to bob (queued): two")
         self.assertFalse((self.directory / "alice" / "attach.log").exists())
 
     def test_terminals_that_die(self) -> None:

@@ -10,6 +10,7 @@ from p2pchat.ui.console import MOST_WAITING, Console
 from p2pchat.ui.drawing import draw
 from p2pchat.ui.receipts import GATHER
 from p2pchat.ui.words import short_id
+from tests.consoles import at_once
 from tests.fake_api import ALICE, BOB, CAROL, OWN_ID, FakeApi, person
 
 
@@ -36,7 +37,7 @@ class ConsoleTests(SynchronousTestCase):
 
     def setUp(self):
         self.api, self.clock, self.screen, self.left = FakeApi(), Clock(), FakeScreen(), []
-        self.console = Console(self.api, self.clock, self.screen, lambda: self.left.append(True))
+        self.console = Console(self.api, self.clock, self.screen, lambda: self.left.append(True), at_once)
         self.console.begin()
         self.api.asked.clear()
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
@@ -47,8 +48,9 @@ class ConsoleTests(SynchronousTestCase):
             self.successResultOf(self.console.typed_at_prompt(line, self.console.conversation.current_id))
 
     def asked(self):
+        """What the api was asked, without what is shown of a chat that is opened."""
         asked, self.api.asked[:] = list(self.api.asked), []
-        return asked
+        return [command for command in asked if not isinstance(command, api.ShowLines)]
 
     def test_connect_and_talk(self):
         """/connect makes the chat the current one, and lines go there."""

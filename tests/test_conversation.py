@@ -140,6 +140,20 @@ class ReadingTests(SynchronousTestCase):
     def setUp(self):
         self.chats = Conversation()
         self.chats.switch(BOB)
+        for who in (BOB, CAROL):
+            self.chats.shown_whole(who.id, None)
+
+    def test_missed(self):
+        """While there may be lines that nobody saw and that are not shown, none counts as read; then all do."""
+        chats = Conversation()
+        chats.switch(BOB)
+        chats.displayed(said(entry=7))
+        self.assertIsNone(chats.read())
+        chats.shown_whole(BOB.id, 5)
+        chats.displayed(said(entry=4))
+        self.assertIsNone(chats.read())
+        chats.displayed(said(entry=5))
+        self.assertEqual(chats.read(), api.Displayed(who=BOB.id, entry=7))
 
     def test_current_chat(self):
         """What is displayed of the current chat is told, once, up to the last."""

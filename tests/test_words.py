@@ -15,8 +15,11 @@ from p2pchat.ui.drawing import FURTHER, WRAPPED, Line, Origin, draw
 from p2pchat.ui.names import NamedApi
 from p2pchat.ui.numbers import Numbers, write_numbers
 from p2pchat.ui.receipts import GATHER, RETURN, Receipts
-from p2pchat.ui.words import ENDINGS, Narrator, name_of, short_id, split_address
+from p2pchat.ui.words import ENDINGS, Narrator, date_of, name_of, short_id, split_address
 from tests.fake_api import ALICE, BOB, CAROL, OWN_ID, FakeApi, person
+
+MARCH = 1_772_535_600_000
+"""The third, at eleven."""
 
 HOSTILE = "evil\x1b[2J\x9b31m\u202e\u200b\u2028\r\n-- forged\r> \x07\x00"
 
@@ -118,8 +121,45 @@ class NarratorTests(SynchronousTestCase):
             api.Doubt(person=BOB, mine=False, first=4, last=4, explanation="x"),
         )
         self.assertIn("#14 was not delivered", told[0])
-        self.assertIn("your #3-#9 may be missing at bob; bob's disk was restored", told[1])
+        self.assertIn("your #3 to #9 may be missing at bob; bob's disk was restored", told[1])
         self.assertIn("bob's #4 may be missing here", told[2])
+
+    def test_doubt_that_waits(self):
+        """What waits for a decision is said with its day, and with what to type, for names with blanks too."""
+        smith = person("bob smith", contact=True)
+        told = rows(
+            api.Doubt(person=BOB, mine=True, first=31, last=40, explanation="x", waits=True, at=MARCH),
+            api.Doubt(person=BOB, mine=True, first=31, last=31, explanation="x", waits=True, at=MARCH),
+            api.Doubt(person=smith, mine=False, first=1, last=2, explanation="x", waits=True, at=MARCH),
+        )
+        on = "was reset on 3 March 2026; your"
+        self.assertEqual(
+            [row.split(": ") for row in told],
+            [
+                [f"-- bob's history {on} #31 to #40 may be missing there", "/resend bob 31-40 or /leave-it bob"],
+                [f"-- bob's history {on} #31 may be missing there", "/resend bob 31 or /leave-it bob"],
+                [
+                    "-- your own history was reset before 3 March 2026; bob smith's #1 to #2 may be missing here",
+                    '/fetch "bob smith" or /leave-it "bob smith"',
+                ],
+            ],
+        )
+        self.assertEqual(date_of(1 << 62), "an unknown day")
+
+    def test_taken_back_and_fetched(self):
+        """What was taken back, and what came of asking for older messages."""
+        self.assertEqual(
+            rows(
+                api.TakenBack(person=BOB, number=14),
+                api.HistoryFetched(person=BOB, count=1, complete=True),
+                api.HistoryFetched(person=BOB, count=12, complete=False),
+            ),
+            [
+                "-- #14 to bob was taken back before it left",
+                "-- from bob came 1 older message that this side lacked",
+                "-- from bob came 12 older messages that this side lacked; the rest is not there any more",
+            ],
+        )
 
     def test_presence(self):
         """Strangers come and go unsaid; contacts do not."""

@@ -56,5 +56,44 @@ class Fingerprint:
     who: str | None = None
 
 
-Local = Help | Quit | Switch | AcceptRequest | RejectRequest | Fingerprint
+@dataclass(frozen=True, slots=True)
+class More:
+    """Go on with what was read or looked for last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Show what stands around a line that a search found."""
+
+    hit: int
+    """Its number in the list of what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Write all of a chat to a file that is not there yet."""
+
+    who: str
+    path: str
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMessage:
+    """Do `command` about a message that was named as `author#13`, if that is one of one's own."""
+
+    command: api.ShowMessage | api.Cancel
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Say what a command would delete, and how to confirm it."""
+
+    command: api.Forget | api.SetRetention
+
+
+Local = (
+    Help | Quit | Switch | AcceptRequest | RejectRequest | Fingerprint | More | Jump | Export | OwnMessage | Unconfirmed
+)
 Action = api.Command | Local

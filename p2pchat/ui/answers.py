@@ -6,6 +6,8 @@ from p2pchat import api
 from p2pchat.core.text import Kind, cell_width, clean
 
 from .actions import Fingerprint
+from .fate import doubt_lines, queue_lines, times
+from .numbers import count_of
 from .words import host_of, name_of, reason_of, short_id, split_address
 
 GAP = "  "
@@ -28,6 +30,16 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
             return _status(reply)
         case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
             return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
+        case api.Queue():
+            return queue_lines(reply)
+        case api.MessageTimes():
+            return [times(reply)]
+        case api.Doubts(doubts=doubts):
+            return doubt_lines(doubts)
+        case api.Resent(count=count):
+            return [
+                f"{count_of(count)} sent again" if count else "nothing had to be sent again: all of it waits already"
+            ]
         case api.Done():
             done = _done(asked)
             return [done] if done else []
@@ -148,6 +160,10 @@ def _done(asked: Asked) -> str:
             return f"{_typed(who)} is no contact any more"
         case api.Reject(who=who):
             return f"{_typed(who)} was rejected"
+        case api.LeaveIt():
+            return "it is left as it is, and not mentioned any more"
+        case api.FetchHistory():
+            return "asking for older messages ..."
     return ""
 
 

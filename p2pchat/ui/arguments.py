@@ -16,7 +16,7 @@ from .actions import Action, Scope
 MAX_SECONDS = 365 * 86_400
 """A longer consent is `always`."""
 
-Argument = Literal["person", "pending", "scope", "command", "words"]
+Argument = Literal["person", "pending", "scope", "command", "file", "words"]
 """What stands in an argument's place, for the completion; `words` is anything."""
 
 SCOPES = ("once", "2h", "always")

@@ -3,7 +3,7 @@ What a person may type: one table of commands, and the reader of typed lines.
 
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
 help pages and the completion all read it. A typed line becomes an action (ui/actions.py) or UsageError: a line
-that looks like a mistyped command is never sent to anybody.
+that looks like a mistyped command is never sent to anybody. Some of its rows stand in ui/history_rows.py.
 """
 
 import difflib
@@ -15,6 +15,8 @@ from p2pchat.core.errors import UsageError
 
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
 from .arguments import SCOPES, Row, name_first, named, nothing, parse_scope, person, whom, words_in
+from .history_rows import HISTORY_ROWS
+from .paths import path_offers
 
 # --- arguments
 
@@ -99,7 +101,8 @@ TABLE: tuple[Row, ...] = (
         "NAME [TEXT]",
         "send a message (also @NAME TEXT); without TEXT: make that chat the current one",
         _message,
-        completes=("person", "words"),
+        ("query",),
+        ("person", "words"),
     ),
     Row(
         "accept",
@@ -144,6 +147,7 @@ TABLE: tuple[Row, ...] = (
         ("person",),
     ),
     Row("unblock", "NAME", "refuse them no longer", named(lambda who: api.Unblock(who=who)), (), ("person",)),
+    *HISTORY_ROWS,
     Row("status", "", "server, chats, what waits", nothing(api.Status())),
     Row("help", "[COMMAND]", "this list, or one command", _help, completes=("command",)),
     Row("stop", "", "end the peer, with all of its terminals; unsent messages wait", nothing(api.Stop())),
@@ -267,4 +271,7 @@ def completions(text: str, people: Sequence[str], pending: Sequence[str]) -> lis
         "command": [row.name for row in TABLE],
         "words": (),
     }
-    return [offer for offer in offers[row.completes[len(words) - 2]] if offer.startswith(last)]
+    argument = row.completes[len(words) - 2]
+    if argument == "file":
+        return path_offers(last)
+    return [offer for offer in offers[argument] if offer.startswith(last)]

@@ -21,9 +21,12 @@ from p2pchat.core.text import MARK, Kind, clean, split_message
 
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
 from .answers import answer
+from .browsing import Browser
 from .commands import NoChat, help_lines, parse
 from .conversation import Conversation, consent, refusal
 from .drawing import Line, note
+from .export import Aside
+from .recall import Recall, Recalled
 from .receipts import Receipts
 from .words import Narrator, name_of
 
@@ -60,17 +63,33 @@ class _Typed:
 
 
 class Console:
-    """One person's, or one pipe's, view of the peer."""
+    """
+    One person's, or one pipe's, view of the peer.
+
+    `aside` runs what waits for a disk. `looks`: somebody looks at the screen, and is shown what was said before in
+    a chat that they open; a program would take it for new.
+    """
 
     _log = Logger()
 
-    def __init__(self, held: api.Api, clock: IReactorTime, screen: Screen, leave: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        held: api.Api,
+        clock: IReactorTime,
+        screen: Screen,
+        leave: Callable[[], None],
+        aside: Aside,
+        looks: bool = True,
+    ) -> None:
         self.conversation = Conversation()
         self._api = held
         self._clock = clock
         self._screen = screen
         self._leave = leave
         self._narrator = Narrator()
+        self._looks = looks
+        self._browser = Browser(held, self.conversation, screen.show)
+        self._recall = Recall(held, self._browser, self._say, aside, clock.seconds)
         self._receipts = Receipts()
         self._receipts_due: IDelayedCall | None = None
         self._lines: deque[_Typed] = deque()
@@ -88,6 +107,7 @@ class Console:
     def stop(self) -> None:
         """Show and do nothing more."""
         self._subscription.cancel()
+        self._recall.stop()
         self._lines.clear()
         if self._receipts_due is not None:
             self._receipts_due.cancel()
@@ -102,6 +122,9 @@ class Console:
             if isinstance(known, api.People):
                 for person in known.people:
                     self.conversation.meet(person)
+            doubts = await self._api.execute(api.ShowDoubts())
+            if isinstance(doubts, api.Doubts) and doubts.doubts:
+                self._tell(api.ShowDoubts(), doubts)
         except UserError as error:
             self._say(str(error))
         if to is not None:
@@ -214,6 +237,8 @@ class Console:
                 self._say(*help_lines(action.topic))
             case Quit():
                 self._leave()
+            case _ if isinstance(action, Recalled):
+                await self._recall.do(action)
             case _:
                 self._tell(action, await self._api.execute(action))
 
@@ -250,7 +275,7 @@ class Console:
         reply = await self._api.execute(connect)
         self._tell(connect, reply)
         if isinstance(reply, api.Started) and reply.person is not None:
-            self._enter(reply.person)
+            await self._enter(reply.person)
 
     async def _close(self, close: api.Close) -> None:
         person = await self._whois(close.who)
@@ -261,7 +286,7 @@ class Console:
         person = await self._whois(switch.who)
         if person.chat == "none":
             raise UsageError(f"there is no chat with {name_of(person)}: /connect {name_of(person)}")
-        self._enter(person)
+        await self._enter(person)
 
     async def _accept(self, accept: AcceptRequest) -> None:
         request = self.conversation.request_of(accept.who, self._clock.seconds(), accept.word)
@@ -269,7 +294,7 @@ class Console:
         self._tell(command, await self._api.execute(command))
         self.conversation.answered(request.person.id)
         if self.conversation.current is None or request.kind == "answered":
-            self._enter(request.person)
+            await self._enter(request.person)
         else:
             name = name_of(request.person)
             self._say(f"you still write to {name_of(self.conversation.current)}; /msg {name} changes to {name}")
@@ -280,16 +305,25 @@ class Console:
             raise UsageError(f"nobody is known as {clean(who, Kind.NAME)}; /list shows who is online")
         return reply.people[0]
 
-    def _enter(self, person: api.Person) -> None:
-        read = self.conversation.switch(person)
+    async def _enter(self, person: api.Person) -> None:
+        self._tell_read(self.conversation.switch(person))
+        self._screen.prompt_changed()
+        if self._looks:
+            try:
+                await self._browser.open(person)
+            except UserError as error:
+                self._say(f"what was said before cannot be shown: {error}")
+            self._tell_read(self.conversation.read())
+
+    def _tell_read(self, read: api.Displayed | None) -> None:
         if read is not None:
             self._quietly(read)
-        self._screen.prompt_changed()
 
     # --- what happens
 
     def _happened(self, event: api.Event) -> None:
         self.conversation.take(event)
+        self._browser.take(event)
         token = event if isinstance(event, api.Said | api.Asked | api.Answered) else None
         for line in self._narrator.tell(event, self.conversation.current_id or ""):
             self._screen.show(line, token)
@@ -322,9 +356,7 @@ class Console:
                     self.conversation.displayed(token)
                 case api.Asked(person=person) | api.Answered(person=person):
                     self.conversation.request_shown(person.id, self._clock.seconds())
-        read = self.conversation.read()
-        if read is not None:
-            self._quietly(read)
+        self._tell_read(self.conversation.read())
 
     def missed(self, tokens: Iterable[api.Event]) -> None:
         """These could not be put on the screen."""

@@ -44,6 +44,12 @@ class _Reading:
     broken: bool = False
     """A message was never displayed: no later one may be told of."""
 
+    whole: bool = False
+    """All that was said before this screen showed the chat was seen, or is on this screen."""
+
+    whole_with: int | None = None
+    """The `entry` with which it will be."""
+
 
 class Conversation:
     """What a front end knows about chats."""
@@ -161,6 +167,17 @@ class Conversation:
         reading = self._reading.setdefault(said.person.id, _Reading())
         if not reading.broken and not said.history:
             reading.displayed = max(reading.displayed, said.entry)
+        reading.whole = reading.whole or said.entry == reading.whole_with
+
+    def shown_whole(self, person_id: str, entry: int | None) -> None:
+        """
+        No message of that person is left that nobody saw and this screen did not show.
+
+        With `entry`: once that one is displayed, which was shown last.
+        """
+        reading = self._reading.setdefault(person_id, _Reading())
+        reading.whole_with = entry
+        reading.whole = reading.whole or entry is None
 
     def missed(self, said: api.Said) -> None:
         """A message could not be put on the screen: none of that person's later ones counts as read."""
@@ -172,7 +189,7 @@ class Conversation:
 
     def _tell(self, person_id: str) -> api.Displayed | None:
         reading = self._reading.get(person_id)
-        if reading is None or reading.displayed <= reading.told:
+        if reading is None or not reading.whole or reading.displayed <= reading.told:
             return None
         reading.told = reading.displayed
         return api.Displayed(who=person_id, entry=reading.displayed)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -75,6 +76,10 @@ class FrontEnd(Service):
         for command in (api.Contacts(), api.WhoAmI()):
             self.held.execute(command).addCallbacks(self._introduce, self._not_introduced)
 
+    def aside(self, work: Callable[[], None]) -> "Deferred[None]":
+        """Run what waits for a disk in a thread of its own."""
+        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work)
+
     def introduced(self, own_id: str) -> None:
         """One's own id is known."""
         if self._transcript is not None:
@@ -110,7 +115,7 @@ class AtTerminal(FrontEnd):
         """Show the prompt."""
         super().startService()
         self._prompt = Prompt(self.reactor, self.finish, self.crashed)
-        self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""))
+        self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""), self.aside)
         self._prompt.console = self._console
         self._prompt.startService()
 
@@ -210,7 +215,9 @@ class Unattended(_Piped):
         """Show what happens."""
         super().startService()
         self._source = Source(self.reactor, STANDARD_INPUT)
-        self._console = Console(self.held, self.reactor, self.output, lambda: self.finish(0, ""))
+        self._console = Console(
+            self.held, self.reactor, self.output, lambda: self.finish(0, ""), self.aside, looks=False
+        )
         self._reading: Deferred[None] | None = None
 
     def begin(self) -> None:

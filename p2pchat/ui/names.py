@@ -87,11 +87,15 @@ class NamedApi:
         return self._inner.subscribe(lambda event: listener(self._shown(event)))
 
     def _shown(self, told: Shown) -> Shown:
+        """The same with all people in it under distinct names."""
         changes: dict[str, Any] = {}
-        for field in ("person", "people", "chats"):
+        for field in ("person", "people", "chats", "lines", "waiting", "doubts"):
             match getattr(told, field, None):
                 case api.Person() as person:
                     changes[field] = self._names.distinct(person)
-                case tuple() as people:
-                    changes[field] = tuple(map(self._names.distinct, people))
+                case (msgspec.Struct(), *_) as values:
+                    changes[field] = tuple(map(self._shown_inside, values))
         return msgspec.structs.replace(told, **changes) if changes else told
+
+    def _shown_inside(self, value: msgspec.Struct) -> msgspec.Struct:
+        return self._names.distinct(value) if isinstance(value, api.Person) else self._shown(value)

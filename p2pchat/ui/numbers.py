@@ -69,6 +69,11 @@ class Numbers:
         return bisect_right(self._ranges, number, key=lambda run: run[0]) - 1
 
 
+def count_of(count: int, what: str = "message") -> str:
+    """`1 message`, `12 messages`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def write_numbers(numbers: Numbers, most: int | None = MOST_RANGES) -> str:
     """`#14 #15`, `#14-#20 #22`; beyond `most` of them only how many there are in all."""
     parts = []

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorCore, IReactorThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -52,7 +52,7 @@ CLOSE_WAIT = 3.0
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
 
-class IFrontReactor(IReactorCore, IReactorTime, IReactorFromThreads):
+class IFrontReactor(IReactorCore, IReactorTime, IReactorThreads):
     """What front ends ask of the reactor."""
 
 
@@ -328,6 +328,9 @@ def _completer(names: Callable[[], tuple[Sequence[str], Sequence[str]]]) -> Any:
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Any:
             text = document.text_before_cursor
             start = -len(text.split(" ")[-1])
-            return (Completion(f"{word} ", start) for word in completions(text, *names()))
+            # A directory is not the end of a path.
+            return (
+                Completion(word if word.endswith("/") else f"{word} ", start) for word in completions(text, *names())
+            )
 
     return Words()

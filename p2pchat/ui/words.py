@@ -7,13 +7,14 @@ Receipts are not said here one by one: see ui/receipts.py.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from p2pchat import api
 from p2pchat.core.identity import GROUP, SHORT_GROUPS
 from p2pchat.core.text import Kind, clean, is_handle
 
 from .drawing import Line, Origin, note
-from .numbers import Numbers, write_numbers
+from .numbers import Numbers, count_of, write_numbers
 
 _SHORT_ID = SHORT_GROUPS * (GROUP + 1) - 1
 """Characters of a written id that are shown where a person decides."""
@@ -50,6 +51,12 @@ def name_of(person: api.Person) -> str:
     handle, _, mark = name.partition("/")
     fit = person.contact or (is_handle(handle) and mark in ("", short_id(person.id)))
     return name if name and fit else short_id(person.id)
+
+
+def typable(person: api.Person) -> str:
+    """Somebody's name as it can be typed in a command."""
+    name = name_of(person)
+    return f'"{name}"' if " " in name else name
 
 
 def short_id(written: str) -> str:
@@ -166,8 +173,10 @@ def _said(event: api.Said) -> Line:
 
 
 def _queued(event: api.Queued, current: str | None) -> Line:
-    to = "" if current in (None, event.person.id) else f" to {name_of(event.person)}"
-    return Line(Origin.MINE, event.text, f"{clean(event.author, Kind.NAME)}#{event.number}{to}: ")
+    name = name_of(event.person)
+    to = "" if current in (None, event.person.id) else f" to {name}"
+    waits = "" if event.person.chat == "open" else f" (queued for {name})" if not to else " (queued)"
+    return Line(Origin.MINE, event.text, f"{clean(event.author, Kind.NAME)}#{event.number}{to}{waits}: ")
 
 
 def _plainly(event: api.Event) -> str:
@@ -185,6 +194,10 @@ def _plainly(event: api.Event) -> str:
             return f"#{event.number} was not delivered: {name} cannot take it ({why}); it is not sent again"
         case api.Doubt():
             return _doubt(event)
+        case api.TakenBack(person=person, number=number):
+            return f"#{number} to {name_of(person)} was taken back before it left"
+        case api.HistoryFetched():
+            return _fetched(event)
         case api.Displaced():
             at = f" at {clean(event.where, Kind.LINE)}" if event.where else ""
             return f"another instance with your key came online{at}; this one stopped: keep only one of them"
@@ -225,10 +238,42 @@ def _silent(event: api.Silent) -> str:
 
 
 def _doubt(event: api.Doubt) -> str:
+    if event.waits:
+        return in_doubt(event.person, event.mine, event.first, event.last, event.at)
     name = name_of(event.person)
-    range_ = f"#{event.first}" if event.first == event.last else f"#{event.first}-#{event.last}"
-    what = f"your {range_} may be missing at {name}" if event.mine else f"{name}'s {range_} may be missing here"
+    numbers = message_range(event.first, event.last) if event.first else "messages"
+    what = f"your {numbers} may be missing at {name}" if event.mine else f"{name}'s {numbers} may be missing here"
     return f"in doubt: {what}; {clean(event.explanation, Kind.LINE)}"
+
+
+def in_doubt(person: api.Person, mine: bool, first: int, last: int, at: int) -> str:
+    """What may be missing since when, and what can be done."""
+    name, typed = name_of(person), typable(person)
+    if mine:
+        numbers = f"{first}-{last}" if last > first else f"{first}"
+        what = f"{name}'s history was reset on {date_of(at)}; your {message_range(first, last)} may be missing there"
+        return f"{what}: /resend {typed} {numbers} or /leave-it {typed}"
+    what = f"your own history was reset before {date_of(at)}; {name}'s {message_range(first, last)} may be missing here"
+    return f"{what}: /fetch {typed} or /leave-it {typed}"
+
+
+def date_of(milliseconds: int) -> str:
+    """A day of this machine's calendar: 3 March 2026."""
+    try:
+        day = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return "an unknown day"
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def message_range(first: int, last: int) -> str:
+    """`#31` or `#31 to #40`."""
+    return f"#{first}" if first == last else f"#{first} to #{last}"
+
+
+def _fetched(event: api.HistoryFetched) -> str:
+    rest = "" if event.complete else "; the rest is not there any more"
+    return f"from {name_of(event.person)} came {count_of(event.count, 'older message')} that this side lacked{rest}"
 
 
 def _go_on(chats: int) -> str:

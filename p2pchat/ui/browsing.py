@@ -1,0 +1,202 @@
+"""
+Going through what was said: pages of a chat, what a search found, the lines around it; and what somebody missed.
+
+Whoever opens a chat is shown its last lines, all those among them that nobody saw yet, and none that this screen showed
+as they came. A chat of which this screen has shown everything since the last line that was seen is *whole*: only
+then may what comes next count as seen (ui/conversation.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from p2pchat import api
+from p2pchat.core.errors import UsageError
+
+from .conversation import Conversation
+from .drawing import Line, note
+from .pages import PAGE, found_lines, page
+from .words import name_of
+
+OPENING = 10
+"""Lines that are shown of a chat that is opened, if all of them were seen."""
+
+MOST_MISSED = 1_000
+"""Unseen lines that are shown then; what was before is a matter of /more."""
+
+AROUND = 6
+"""Lines on each side of one that was found."""
+
+PAGE_MOST = 200
+"""Lines that the api gives at once."""
+
+Show = Callable[[Line, api.Event | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where /more goes on in a chat."""
+
+    who: str
+    count: int
+    before: int
+    from_end: bool
+    """Everything behind it was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Where /more goes on with a search; `before` is none at its end."""
+
+    words: str
+    count: int
+    before: int | None
+
+
+class Browser:
+    """Shows what was said, page by page."""
+
+    def __init__(self, held: api.Api, conversation: Conversation, show: Show) -> None:
+        self._api = held
+        self._conversation = conversation
+        self._show = show
+        self._next: _Place | _Search | None = None
+        self._hits: list[api.StoredLine] = []
+        self._opened: set[str] = set()
+        self._first_said: dict[str, int] = {}
+        self._first_own: dict[str, int] = {}
+
+    def take(self, event: api.Event) -> None:
+        """What this screen shows as it happens need not be shown again."""
+        match event:
+            case api.Said(person=person, entry=entry, history=False):
+                self._first_said.setdefault(person.id, entry)
+            case api.Queued(person=person, number=number):
+                self._first_own.setdefault(person.id, number)
+
+    def clear(self) -> None:
+        """Something was deleted: nothing that was shown can be gone on with."""
+        self._next = None
+        self._hits = []
+
+    # --- commands
+
+    async def lines(self, command: api.ShowLines) -> None:
+        """The last lines of a chat."""
+        found, more = await self._gather(command.who, command.count, command.before)
+        if not found:
+            self._show(note("nothing was said in that chat so far"), None)
+            return
+        place = _Place(command.who, command.count, found[0].entry, from_end=True)
+        self._show_page(found, more, place, not more or _reaches_seen(found))
+
+    async def more(self) -> None:
+        """Go on with what was shown last. Raises UsageError."""
+        match self._next:
+            case None:
+                raise UsageError("there is nothing to go on with; /history or /search first")
+            case _Search(before=None):
+                raise UsageError("that was all that was found")
+            case _Search() as search:
+                await self._find(search)
+            case _Place() as place:
+                found, more = await self._gather(place.who, place.count, place.before)
+                if not found:
+                    raise UsageError("that was the beginning of the chat")
+                place = _Place(place.who, place.count, found[0].entry, place.from_end)
+                self._show_page(found, more, place, not more or _reaches_seen(found))
+
+    async def search(self, command: api.Search) -> None:
+        """Look for words in all chats."""
+        self._hits = []
+        await self._find(_Search(command.words, command.count, command.before))
+
+    async def jump(self, hit: int) -> None:
+        """The lines around what was found. Raises UsageError."""
+        if not self._hits:
+            raise UsageError("nothing was found yet; /search WORDS first")
+        if hit > len(self._hits):
+            raise UsageError(f"{len(self._hits)} lines were found so far; say one of 1 to {len(self._hits)}")
+        line = self._hits[hit - 1]
+        reply = await self._ask(api.ShowLines(who=line.person.id, count=AROUND, around=line.entry))
+        self._next = _Place(line.person.id, PAGE, reply.lines[0].entry, from_end=False)
+        title = f"around [{hit}], in the chat with {name_of(line.person)}"
+        for row, _ in page(reply.lines, title, reply.more, line.entry):
+            self._show(row, None)
+
+    async def open(self, person: api.Person) -> None:
+        """A chat was opened on this screen: show what was said last, and what was missed, once."""
+        if person.id in self._opened:
+            return
+        found, more, whole = await self._missed(person)
+        self._opened.add(person.id)
+        shown = [line for line in found if not self._was_shown(line)]
+        if shown:
+            self._show_page(shown, more, _Place(person.id, PAGE, shown[0].entry, from_end=True), whole)
+        elif whole:
+            self._conversation.shown_whole(person.id, None)
+
+    # --- inside
+
+    async def _missed(self, person: api.Person) -> tuple[Sequence[api.StoredLine], bool, bool]:
+        """
+        The last lines, as far back as there are any that nobody saw.
+
+        And whether there are more before them, and whether none of those is unseen.
+        """
+        found, more = await self._gather(person.id, OPENING, None)
+        while more and not _reaches_seen(found) and len(found) < MOST_MISSED:
+            older, more = await self._gather(person.id, PAGE_MOST, found[0].entry)
+            found = [*older, *found]
+        whole = not more or _reaches_seen(found)
+        first_new = next((at for at, line in enumerate(found) if line.state == "new"), len(found))
+        start = max(0, min(first_new, len(found) - OPENING))
+        return found[start:], more or start > 0, whole
+
+    def _was_shown(self, line: api.StoredLine) -> bool:
+        first = (self._first_own if line.mine else self._first_said).get(line.person.id)
+        return first is not None and (line.number if line.mine else line.entry) >= first
+
+    def _show_page(self, lines: Sequence[api.StoredLine], more: bool, place: _Place, whole: bool) -> None:
+        self._next = place
+        person = lines[0].person
+        if place.from_end and whole:
+            last = next((line.entry for line in reversed(lines) if line.state == "new"), None)
+            self._conversation.shown_whole(person.id, last)
+        for row, line in page(lines, f"history of the chat with {name_of(person)}", more):
+            self._show(row, _said(line) if line is not None and line.state == "new" else None)
+
+    async def _gather(self, who: str, count: int, before: int | None) -> tuple[list[api.StoredLine], bool]:
+        """So many lines before one, of several pages if need be."""
+        found: list[api.StoredLine] = []
+        while True:
+            command = api.ShowLines(who=who, count=min(count - len(found), PAGE_MOST), before=before)
+            reply = await self._ask(command)
+            found = [*reply.lines, *found]
+            if not reply.more or not reply.lines or len(found) >= count:
+                return found, reply.more
+            before = found[0].entry
+
+    async def _find(self, search: _Search) -> None:
+        reply = await self._ask(api.Search(words=search.words, count=search.count, before=search.before))
+        for line in found_lines(reply.lines, search.words, len(self._hits), reply.more):
+            self._show(line, None)
+        self._hits += reply.lines
+        before = reply.lines[-1].entry if reply.lines and reply.more else None
+        self._next = _Search(search.words, search.count, before)
+
+    async def _ask(self, command: api.ShowLines | api.Search) -> api.Lines:
+        reply = await self._api.execute(command)
+        assert isinstance(reply, api.Lines)
+        return reply
+
+
+def _reaches_seen(lines: Sequence[api.StoredLine]) -> bool:
+    """Whether there is a line of theirs that was seen, and so nothing before it that was not."""
+    return any(not line.mine and line.state != "new" and not line.history for line in lines)
+
+
+def _said(line: api.StoredLine) -> api.Said:
+    """A line that nobody saw yet, as the screen gives it back once it is there."""
+    return api.Said(
+        person=line.person, number=line.number, text=line.text, kind=line.kind, at=line.at, entry=line.entry
+    )
