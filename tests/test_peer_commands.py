@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
 
 from p2pchat import __version__, api
 from p2pchat.core.errors import NoSuchContact, UsageError, UserError
@@ -11,6 +14,9 @@ from p2pchat.core.records import make_record
 from p2pchat.core.roster_view import RosterView
 from p2pchat.core.trust import Scope
 from p2pchat.peer.commands import Commands
+from p2pchat.storage.database import Database
+from p2pchat.storage.executor import InlineExecutor
+from p2pchat.storage.peer_tables import PEER_SCHEMA
 from tests.company import WALL, Node, Stranger, WorldTests, identity_of
 from tests.rosters import HOME, SERVER
 
@@ -42,6 +48,36 @@ class CommandTests(WorldTests):
         node.peer.people.rosters[SERVER] = view
         node.peer.people.online_servers.add(SERVER)
         node.peer.people.rosters_changed()
+
+
+class OrderTests(WorldTests):
+    """What is said while a chat is still being read from the disk, as after a start."""
+
+    def test_in_the_order_of_the_calls(self) -> None:
+        """Messages are numbered in the order in which they were said, whatever the disk had done when each was said."""
+        executor = InlineExecutor()
+        database = Database(Path(self.mktemp()), PEER_SCHEMA, executor)
+        self.successResultOf(database.open())
+        self.addCleanup(database.close)
+        alice, bob = self.world.node("alice", database=database), self.world.node("bob")
+        alice.knows(bob)
+        executor.automatic = False
+        said: list[Deferred[api.Reply]] = []
+
+        def say(reply: api.Reply | None = None) -> None:
+            command = api.Say(who="bob", text=f"{len(said) + 1}")
+            said.append(Deferred.fromCoroutine(alice.commands.execute(command)))
+
+        for _ in range(6):
+            say()
+            executor.commit()
+            say()
+            executor.deliver()
+        said[0].addCallback(say)
+        executor.run()
+        replies = [self.successResultOf(each) for each in said[1:]]
+        numbers = [reply.number for reply in replies if isinstance(reply, api.Accepted)]
+        self.assertEqual(numbers, list(range(2, 14)))
 
 
 class WhoTests(CommandTests):

@@ -31,7 +31,7 @@ from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
 from .server_link import Presence, ServerLink, ServerState
-from .talk import Talk
+from .talk import Queues, Talk
 from .whereabouts import own_candidates, remember_typed, targets, typed_before
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
@@ -60,6 +60,7 @@ class Peer:
         self._tls = tls
         self._dials = DialRecord(environment.clock)
         self._talks: dict[bytes, Talk] = {}
+        self._queues = Queues(self._prepare)
         self._stopped = False
         self._displaced = False
         """Another instance with our key came, and our person has not said that we go on."""
@@ -71,12 +72,11 @@ class Peer:
     async def talk_with(self, identifier: bytes) -> Talk:
         """The conversation with somebody, made if there is none."""
         talk = self._talks.get(identifier)
-        if talk is None:
-            row = await self.people.conversation(identifier)
-            talk = self._talks.get(identifier) or self._begin(identifier, row)
-        if not talk.ready:
-            await talk.chat.load()
-            talk.ready = True
+        return talk if talk is not None and talk.ready else await self._queues.wait(identifier)
+
+    async def _prepare(self, identifier: bytes) -> Talk:
+        talk = self._talks.get(identifier) or self._begin(identifier, await self.people.conversation(identifier))
+        await talk.chat.load()
         return talk
 
     def talk(self, identifier: bytes) -> Talk | None:

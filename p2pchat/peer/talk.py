@@ -1,6 +1,12 @@
 """A conversation, and whether somebody is dialled for it."""
 
+from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ..core.messages import Address
 from .chat import Chat
@@ -25,3 +31,40 @@ class Talk:
     """What to say when asking."""
     typed: list[Address] = field(default_factory=list)
     """Addresses that the person gave."""
+
+
+class Queues:
+    """
+    Those who wait until a conversation is ready, each served in the order in which they came, also as seen by who comes
+    while the first of them are being served: what they say next must not overtake one another.
+    """
+
+    def __init__(self, prepare: Callable[[bytes], Coroutine[Deferred[Any], Any, Talk]]) -> None:
+        self._prepare = prepare
+        self._waiting: dict[bytes, deque[Deferred[Talk]]] = {}
+
+    def wait(self, identifier: bytes) -> Deferred[Talk]:
+        """Fires with the conversation, made ready by the first who asks; fails as `prepare` does."""
+        ready: Deferred[Talk] = Deferred()
+        queue = self._waiting.get(identifier)
+        if queue is not None:
+            queue.append(ready)
+            return ready
+        self._waiting[identifier] = deque([ready])
+        prepared = Deferred.fromCoroutine(self._prepare(identifier))
+        prepared.addCallbacks(
+            lambda talk: self._serve(identifier, talk, None), lambda failure: self._serve(identifier, None, failure)
+        )
+        return ready
+
+    def _serve(self, identifier: bytes, talk: Talk | None, failure: Failure | None) -> None:
+        queue = self._waiting[identifier]
+        while queue:
+            waiter = queue.popleft()
+            if talk is None:
+                waiter.errback(failure)
+            else:
+                waiter.callback(talk)
+        del self._waiting[identifier]
+        if talk is not None:
+            talk.ready = True
