@@ -19,7 +19,7 @@ from p2pchat.ui.actions import (
     Unconfirmed,
 )
 from p2pchat.ui.arguments import parse_scope
-from p2pchat.ui.commands import TABLE, NoChat, completions, help_lines, nearest, parse
+from p2pchat.ui.commands import TABLE, NoChat, completions, nearest, parse
 
 EXAMPLES = {
     "/list": api.ListPeople(),
@@ -238,20 +238,8 @@ class ParseTests(SynchronousTestCase):
             self.assertTrue(action.who == current or line.lstrip().startswith(("@", "/msg")))
 
 
-class HelpTests(SynchronousTestCase):
-    """The help and the completion, from the same table."""
-
-    def test_list(self):
-        """The help has a line for every command."""
-        text = "\n".join(help_lines())
-        for row in TABLE:
-            self.assertIn(f"/{row.name}", text)
-
-    def test_topic(self):
-        """One command's help names its aliases; an unknown one suggests."""
-        self.assertIn("/exit, /q", help_lines("quit")[0])
-        self.assertIn("/exit, /q", help_lines("q")[0])
-        self.assertIn("/list", str(self.assertRaises(UsageError, help_lines, "lits")))
+class OfferTests(SynchronousTestCase):
+    """What is offered for what was typed, from the same table."""
 
     def test_nearest(self):
         """Nothing near is nothing suggested."""

@@ -19,6 +19,18 @@ MAX_SECONDS = 365 * 86_400
 Argument = Literal["person", "pending", "scope", "command", "file", "words"]
 """What stands in an argument's place, for the completion; `words` is anything."""
 
+Topic = Literal["chats", "history", "people", "notifications", "program"]
+"""What a command is about: one page of the help."""
+
+TOPICS: Mapping[Topic, str] = {
+    "chats": "begin a chat, write, end it",
+    "history": "what was said, and what became of it",
+    "people": "who is there, whom you keep, who they really are",
+    "notifications": "when to be told, and how",
+    "program": "this program and its peer",
+}
+"""All topics, in the order of the help, each in some words."""
+
 SCOPES = ("once", "2h", "always")
 """Offered; any duration does."""
 
@@ -42,6 +54,13 @@ class Row:
 
     aliases: tuple[str, ...] = ()
     completes: tuple[Argument, ...] = ()
+    topic: Topic = "program"
+
+    example: str = ""
+    """The command as somebody types it."""
+
+    common: bool = False
+    """Whether it is one of the dozen that `/help` alone shows."""
 
     @property
     def usage(self) -> str:

@@ -2,8 +2,9 @@
 What a person may type: one table of commands, and the reader of typed lines.
 
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
-help pages and the completion all read it. A typed line becomes an action (ui/actions.py) or UsageError: a line
-that looks like a mistyped command is never sent to anybody. Some of its rows stand in ui/history_rows.py.
+completion, the help (ui/help.py) and the manual page all read it. A typed line becomes an action (ui/actions.py)
+or UsageError: a line that looks like a mistyped command is never sent to anybody. Some of its rows stand in
+ui/history_rows.py.
 """
 
 import difflib
@@ -14,7 +15,7 @@ from p2pchat import api
 from p2pchat.core.errors import UsageError
 
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
-from .arguments import SCOPES, Row, name_first, named, nothing, parse_scope, person, whom, words_in
+from .arguments import SCOPES, TOPICS, Row, name_first, named, nothing, parse_scope, person, whom, words_in
 from .history_rows import HISTORY_ROWS
 from .paths import path_offers
 
@@ -87,31 +88,49 @@ def _help(rest: str, current: str | None) -> Action:
 
 
 TABLE: tuple[Row, ...] = (
-    Row("list", "", "who is online, and which contacts are not", nothing(api.ListPeople()), ("who", "names")),
     Row(
         "connect",
         "NAME|ID|ADDRESS[:PORT] [TEXT]",
-        "ask somebody to chat, with one line for them; that chat becomes the current one",
+        "ask somebody to chat, with one line for them",
         _connect,
         ("c",),
         ("person", "words"),
+        topic="chats",
+        example="/connect bob about the grant",
+        common=True,
     ),
     Row(
         "msg",
         "NAME [TEXT]",
-        "send a message (also @NAME TEXT); without TEXT: make that chat the current one",
+        "send a message (or @NAME TEXT); without TEXT: go to that chat",
         _message,
         ("query",),
         ("person", "words"),
+        topic="chats",
+        example="/msg bob the build is done",
+        common=True,
     ),
     Row(
         "accept",
         "[NAME] [once|2h|always]",
-        "chat with whoever asks: until /close, for a time, or from now on",
+        "chat with whoever asks: until /close, a while, for ever",
         _accept,
         completes=("pending", "scope"),
+        topic="chats",
+        example="/accept carol always",
+        common=True,
     ),
-    Row("reject", "[NAME]", "do not chat with whoever asks", _reject, ("decline",), ("pending",)),
+    Row(
+        "reject",
+        "[NAME]",
+        "do not chat with whoever asks",
+        _reject,
+        ("decline",),
+        ("pending",),
+        topic="chats",
+        example="/reject carol",
+        common=True,
+    ),
     Row(
         "close",
         "[NAME]",
@@ -119,24 +138,74 @@ TABLE: tuple[Row, ...] = (
         person(lambda who: api.Close(who=who)),
         ("disconnect", "leave"),
         ("person",),
+        topic="chats",
+        example="/close bob",
+        common=True,
     ),
-    Row("contacts", "[add ID [NAME] | remove NAME]", "whom you keep; their requests are accepted", _contacts),
-    Row("whois", "[NAME]", "what is known about somebody", person(lambda who: api.WhoIs(who=who)), (), ("person",)),
-    Row("whoami", "", "who you are, and where you can be reached", nothing(api.WhoAmI())),
-    Row("fingerprint", "[NAME]", "a whole id; without NAME your own", _fingerprint, completes=("person",)),
+    Row(
+        "list",
+        "",
+        "who is online, and which contacts are not",
+        nothing(api.ListPeople()),
+        ("who", "names"),
+        topic="people",
+        example="/list",
+        common=True,
+    ),
+    Row(
+        "contacts",
+        "[add ID [NAME] | remove NAME]",
+        "whom you keep; their requests are accepted",
+        _contacts,
+        topic="people",
+        example="/contacts add 668e-t6hd-... carol",
+        common=True,
+    ),
+    Row(
+        "whois",
+        "[NAME]",
+        "what is known about somebody",
+        person(lambda who: api.WhoIs(who=who)),
+        (),
+        ("person",),
+        topic="people",
+        example="/whois bob",
+    ),
+    Row(
+        "whoami",
+        "",
+        "who you are, and where you can be reached",
+        nothing(api.WhoAmI()),
+        topic="people",
+        example="/whoami",
+    ),
+    Row(
+        "fingerprint",
+        "[NAME]",
+        "a whole id; without NAME your own",
+        _fingerprint,
+        completes=("person",),
+        topic="people",
+        example="/fingerprint bob",
+    ),
     Row(
         "verify",
         "[NAME] [yes|no]",
-        "the digits to compare with somebody; yes: they are the same, no: take that back",
+        "the digits to compare; yes: they are the same, no: take it back",
         _verify,
         completes=("person",),
+        topic="people",
+        example="/verify bob yes",
+        common=True,
     ),
     Row(
         "trust",
         "[NAME] [--classical]",
-        "keep somebody as a contact; --classical: even without post-quantum key agreement",
+        "keep as a contact; --classical: even without post-quantum keys",
         _trust,
         completes=("person",),
+        topic="people",
+        example="/trust bob",
     ),
     Row(
         "block",
@@ -145,13 +214,46 @@ TABLE: tuple[Row, ...] = (
         named(lambda who: api.Block(who=who)),
         ("ignore",),
         ("person",),
+        topic="people",
+        example="/block mallory",
     ),
-    Row("unblock", "NAME", "refuse them no longer", named(lambda who: api.Unblock(who=who)), (), ("person",)),
+    Row(
+        "unblock",
+        "NAME",
+        "refuse them no longer",
+        named(lambda who: api.Unblock(who=who)),
+        (),
+        ("person",),
+        topic="people",
+        example="/unblock mallory",
+    ),
     *HISTORY_ROWS,
-    Row("status", "", "server, chats, what waits", nothing(api.Status())),
-    Row("help", "[COMMAND]", "this list, or one command", _help, completes=("command",)),
-    Row("stop", "", "end the peer, with all of its terminals; unsent messages wait", nothing(api.Stop())),
-    Row("quit", "", "leave; a peer that began with this terminal ends", nothing(Quit()), ("exit", "q")),
+    Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
+    Row(
+        "help",
+        "[TOPIC | COMMAND | all]",
+        "the most used commands; those of a topic, one, or all",
+        _help,
+        completes=("command",),
+        example="/help people",
+        common=True,
+    ),
+    Row(
+        "stop",
+        "",
+        "end the peer, with all of its terminals; unsent messages wait",
+        nothing(api.Stop()),
+        example="/stop",
+    ),
+    Row(
+        "quit",
+        "",
+        "leave; a peer that began with this terminal ends",
+        nothing(Quit()),
+        ("exit", "q"),
+        example="/quit",
+        common=True,
+    ),
 )
 
 _ROWS: Mapping[str, Row] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
@@ -233,17 +335,12 @@ def nearest(word: str) -> str | None:
     return found and _ROWS[found].name if found in _ROWS else None
 
 
-def help_lines(topic: str = "") -> list[str]:
-    """The list of commands, or one of them whole. Raises UsageError if there is no such command."""
-    if not topic:
-        width = max(len(row.usage) for row in TABLE)
-        rows = [f"{row.usage:<{width}}  {row.help}" for row in TABLE]
-        return [*rows, "anything else is sent to the current chat; @NAME TEXT to another; // sends a slash"]
-    row = _ROWS.get(topic)
+def find(word: str) -> Row:
+    """The command of that name or alias. Raises UsageError, with the nearest one, if there is none."""
+    row = _ROWS.get(word.lower())
     if row is None:
-        raise UsageError(_no_command(topic, topic))
-    also = f" (also {', '.join(f'/{alias}' for alias in row.aliases)})" if row.aliases else ""
-    return [f"{row.usage}{also}", f"  {row.help}"]
+        raise UsageError(_no_command(word, word))
+    return row
 
 
 # --- completion
@@ -268,7 +365,7 @@ def completions(text: str, people: Sequence[str], pending: Sequence[str]) -> lis
         "person": people,
         "pending": pending,
         "scope": SCOPES,
-        "command": [row.name for row in TABLE],
+        "command": ["all", *TOPICS, *(row.name for row in TABLE)],
         "words": (),
     }
     argument = row.completes[len(words) - 2]

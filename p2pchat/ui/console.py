@@ -22,10 +22,11 @@ from p2pchat.core.text import MARK, Kind, clean, split_message
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
 from .answers import answer
 from .browsing import Browser
-from .commands import NoChat, help_lines, parse
+from .commands import NoChat, parse
 from .conversation import Conversation, consent, refusal
 from .drawing import Line, note
 from .export import Aside
+from .help import help_lines
 from .recall import Recall, Recalled
 from .receipts import Receipts
 from .words import Narrator, name_of
