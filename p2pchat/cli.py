@@ -65,6 +65,10 @@ def _run(options: "Namespace", typed: list[str]) -> None:
             from .oneshot import identity
 
             {"export": identity.export_to_file, "import": identity.import_from_file}[action](options)
+        case "notify":
+            from .oneshot import notifications
+
+            notifications.notify(options)
         case "attach":
             from .oneshot import attaching
 

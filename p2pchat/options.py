@@ -74,6 +74,7 @@ def make_parser() -> Parser:
     _add_send(commands)
     _add_contact(commands)
     _add_identity(commands)
+    _add_notify(commands)
     return parser
 
 
@@ -295,6 +296,29 @@ def _add_identity(commands: Any) -> None:
             "--passphrase-fd", metavar="N", type=_descriptor, help="read the passphrase from this open descriptor"
         )
         _state(parser, "peer")
+
+
+def _add_notify(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "notify",
+        "when and how you are told of messages",
+        "Say whom you want to be told of, when, and how: with the words of /notify at the prompt. Without any: show "
+        "what is set. It works whether or not your peer runs, and nobody needs to sit at a terminal.",
+        "settings:\n"
+        "  NAME all|none              tell of somebody, or never\n"
+        "  dnd on|off|2h              do not disturb, until off or for a time\n"
+        "  quiet 22:00-7:00|off       hours of every day in which nothing is told\n"
+        "  terminal auto|bell|osc9|osc777|off\n"
+        "  desktop on|off             run notify-send\n"
+        "  text on|off                show what was said, or only by whom\n"
+        "  hook PROGRAM|off           run PROGRAM with each event as JSON on its standard input\n"
+        "examples:\n"
+        "  p2pchat notify bob none\n"
+        "  p2pchat notify hook ~/bin/tell-my-phone",
+    )
+    parser.add_argument("words", metavar="SETTING", nargs="*", help="a setting and its value")
+    _state(parser, "peer")
 
 
 # --- parts

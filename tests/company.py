@@ -35,7 +35,9 @@ from p2pchat.net.tls import PEER_PROTOCOL, Authenticated, ListenerTLS, PeerDiall
 from p2pchat.peer.commands import Commands
 from p2pchat.peer.environment import Environment
 from p2pchat.peer.link import Link
+from p2pchat.peer.notifying import Notifying
 from p2pchat.peer.peer import Peer
+from p2pchat.peer.programs import Programs
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
@@ -301,7 +303,9 @@ class Node:
         self.tls = ListenerTLS(credentials, [PEER_PROTOCOL])
         self.credentials = credentials
         self.peer = Peer(environment, self.dialler, PeerDiallerTLS(credentials), policy, handle)  # type: ignore[arg-type]
-        self.commands = Commands(self.peer, lambda: None, lambda: 0.0)
+        hooks, desktop = (Programs(world.clock, lambda line: None) for _ in range(2))
+        self.notifying = Notifying(environment, hooks, desktop)
+        self.commands = Commands(self.peer, lambda: None, lambda: 0.0, self.notifying)
         world.nodes.append(self)
         self.run(self.peer.people.load())
         if listens:

@@ -121,6 +121,8 @@ class FakeApi:
                 if not self.hold:
                     self.commit()
                 return done
+            case api.ShowNotifications() | api.SetNotifications():
+                return succeed(self._notifications(command))
             case api.Stop():
                 return succeed(api.Done())
             case (
@@ -157,6 +159,13 @@ class FakeApi:
                 return api.Lines(lines=tuple(known[-command.count :]), more=len(known) > command.count)
             case _:
                 return api.Lines(lines=tuple(self.lines[: command.count]), more=len(self.lines) > command.count)
+
+    def _notifications(self, command):
+        muted = (self.find(command.who),) if getattr(command, "told", None) is False else ()
+        return api.Notifications(
+            dnd=bool(getattr(command, "dnd", None)), until=None, quiet=getattr(command, "quiet", None) or "",
+            muted=muted, terminal="auto", desktop=False, text=True, hook="",
+        )  # fmt: skip
 
     def _connect(self, who):
         if "." in who:

@@ -531,6 +531,48 @@ class ContactTests(CliCase):
             self.fails(1, "in use", "contact", "add", BOB)
 
 
+class NotifyTests(CliCase):
+    def test_without_a_peer(self) -> None:
+        """Settings are changed in the store where no peer runs, with the words of the prompt, and shown."""
+        self.assertIn("do not disturb: off", self.succeeds("notify"))
+        self.assertFalse(self.state.exists())
+        self.succeeds("contact", "add", BOB, "--name", "bob smith")
+        self.succeeds("notify", "bob smith", "none")
+        self.succeeds("notify", "quiet", "22:00-7:00")
+        self.succeeds("notify", "dnd", "2h")
+        out = self.succeeds("notify")
+        for line in ("do not disturb: on until", "quiet hours: 22:00-7:00", "nothing is told of: bob smith"):
+            self.assertIn(line, out)
+        self.assertIn("nothing is told of: nobody", self.succeeds("notify", "bob smith", "all"))
+        self.assertIn("do not disturb: off", self.succeeds("notify", "dnd", "off"))
+
+    def test_hook(self) -> None:
+        """A hook's path is that of the shell in which it was typed."""
+        hook = self.home / "hook"
+        hook.write_text("")
+        self.fails(2, "no program", "notify", "hook", hook)
+        hook.chmod(0o755)
+        self.assertIn(f"hook: {hook}", self.succeeds("notify", "hook", "~/hook"))
+        self.assertIn("hook: none", self.succeeds("notify", "hook", "off"))
+
+    def test_wrong(self) -> None:
+        """What is no setting is refused; nobody is meant by a name that no contact has."""
+        self.fails(2, "write /notify", "notify", "loud")
+        self.fails(2, "write /notify", "notify", "none")
+        self.fails(2, "is no way to tell", "notify", "terminal", "loud")
+        self.fails(5, "nobody", "notify", "nobody", "none")
+
+    def test_with_a_peer(self) -> None:
+        """A peer that runs is asked."""
+        answer = {
+            "type": "notifications", "dnd": False, "until": None, "quiet": "", "muted": [], "terminal": "bell",
+            "desktop": True, "text": False, "hook": "",
+        }  # fmt: skip
+        peer = self.serve(self.state, set_notifications=answer)
+        self.assertIn("terminals: bell", self.succeeds("notify", "desktop", "on"))
+        self.assertEqual(peer.commands[-1]["desktop"], True)
+
+
 class IdentityTests(CliCase):
     def setUp(self) -> None:
         super().setUp()

@@ -249,6 +249,32 @@ class MoveCursor(Tagged, frozen=True, kw_only=True):
     who: str = ""
 
 
+class ShowNotifications(Tagged, frozen=True, kw_only=True):
+    """When and how the person is told of what they do not look at. Reply: Notifications."""
+
+
+class SetNotifications(Tagged, frozen=True, kw_only=True):
+    """Change that; what is None stays as it is. It outlasts a restart. Reply: Notifications."""
+
+    dnd: bool | None = None
+    """Do not disturb: tell nothing from now on."""
+    seconds: int | None = None
+    """With dnd=True: for how long."""
+    quiet: str | None = None
+    """Hours of every day in which nothing is told, such as 22:00-7:00; empty: none."""
+    who: str = ""
+    told: bool | None = None
+    """With `who`: whether anything of them is told."""
+    terminal: str | None = None
+    """How terminals tell it: "auto", "bell", "osc9", "osc777", "off"."""
+    desktop: bool | None = None
+    """Whether notify-send is run."""
+    text: bool | None = None
+    """Whether notices show what was said."""
+    hook: str | None = None
+    """A program to run for each event, by its whole path; empty: none."""
+
+
 class Stop(Tagged, frozen=True, kw_only=True):
     """End the process in order. Reply: Done."""
 
@@ -286,5 +312,7 @@ Command = (
     | SetRetention
     | Receive
     | MoveCursor
+    | ShowNotifications
+    | SetNotifications
     | Stop
 )

@@ -137,6 +137,23 @@ class Said(Tagged, frozen=True, kw_only=True):
     """Sent again on request; programs that follow new messages skip it."""
 
 
+class Notice(Tagged, frozen=True, kw_only=True):
+    """
+    A person should be told that something came for them which no terminal showed them in its chat: as often as
+    they want that, and what came in a burst together.
+    """
+
+    person: Person
+    what: str
+    """"said", or "asked": a request to chat."""
+    count: int
+    """How many messages since the last notice about them."""
+    text: str
+    """The last of them; raw, and empty if the person wants no texts in notices."""
+    terminal: str = "auto"
+    """How a terminal is to tell it: "auto", "bell", "osc9", "osc777", "off"."""
+
+
 class Doubt(Tagged, frozen=True, kw_only=True):
     """A database was lost or rolled back, here or there: these numbers may be missing there (mine) or here (theirs)."""
 
@@ -202,6 +219,7 @@ Event = (
     | Seen
     | NotDelivered
     | Said
+    | Notice
     | Doubt
     | TakenBack
     | HistoryFetched

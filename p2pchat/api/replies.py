@@ -114,6 +114,22 @@ class Forgotten(Tagged, frozen=True, kw_only=True):
     """One line."""
 
 
+class Notifications(Tagged, frozen=True, kw_only=True):
+    """When and how the person is told of what they do not look at."""
+
+    dnd: bool
+    until: int | None
+    """When `dnd` ends by itself, ms since 1970."""
+    quiet: str
+    """Hours of every day, such as 22:00-7:00; empty: none."""
+    muted: tuple[Person, ...]
+    """Those of whom nothing is told."""
+    terminal: str
+    desktop: bool
+    text: bool
+    hook: str
+
+
 Reply = (
     Done
     | People
@@ -128,4 +144,5 @@ Reply = (
     | Doubts
     | Resent
     | Forgotten
+    | Notifications
 )

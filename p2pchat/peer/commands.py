@@ -15,6 +15,7 @@ from ..core.text import Kind, clean
 from ..core.trust import TIMED_AT_MOST, Scope
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
+from .notifying import Notifying
 from .offline import check_petname
 from .peer import Peer
 from .talk import Talk
@@ -31,8 +32,9 @@ class Commands:
 
     log = Logger()
 
-    def __init__(self, peer: Peer, stop: Callable[[], None], uptime: Callable[[], float]) -> None:
+    def __init__(self, peer: Peer, stop: Callable[[], None], uptime: Callable[[], float], notifying: Notifying) -> None:
         self._peer = peer
+        self._notifying = notifying
         self._stop = stop
         self._uptime = uptime
         self._forgetting = Forgetting(peer.environment)
@@ -61,13 +63,16 @@ class Commands:
                 return api.Done()
             case api.AddContact() | api.RemoveContact() | api.Verify() | api.Trust() | api.Block() | api.Unblock():
                 return await self._change(command)
+            case api.ShowNotifications() | api.SetNotifications():
+                return await self._notify(command)
             case _ if isinstance(command, HistoryCommand):
                 return await self._history.execute(command)
             case _:
                 return self._tell(command)
 
     def look(self) -> None:
-        """Once a second: delete what is older than the person keeps."""
+        """Once a second: tell what nobody looked at, and delete what is older than the person keeps."""
+        self._notifying.look()
         self._forgetting.look()
 
     # --- chats
@@ -93,7 +98,9 @@ class Commands:
         return api.Accepted(person=person, author=self._peer.handle, number=written_entry.number)
 
     async def _displayed(self, who: str, entry: int) -> Reply:
-        talk = self._peer.talk(self._someone(who))
+        identifier = self._someone(who)
+        self._notifying.looked(identifier, entry)
+        talk = self._peer.talk(identifier)
         if talk is not None:
             await talk.chat.displayed(entry)
         return api.Done()
@@ -232,6 +239,11 @@ class Commands:
     def _check_other(self, identifier: bytes) -> None:
         if identifier == self._peer.environment.identity.id:
             raise UserError("that is yourself; /list shows the others")
+
+    async def _notify(self, command: api.ShowNotifications | api.SetNotifications) -> Reply:
+        if isinstance(command, api.SetNotifications):
+            await self._notifying.change(command, self._someone(command.who) if command.who else None)
+        return self._notifying.shown(self._peer.people.person)
 
     # --- what is
 

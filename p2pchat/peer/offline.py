@@ -12,10 +12,11 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import TypeVar
 
-from ..api import Person
+from ..api import Notifications, Person, SetNotifications, ShowNotifications
 from ..core.errors import NoSuchContact, RemoteProtocolError, UsageError, UserError
 from ..core.identity import JoinLink, format_id, id_of, looks_like_id, parse_id, short_id
 from ..core.messages import Signed
+from ..core.notices import Preferences
 from ..core.records import read_record
 from ..core.text import Kind, clean
 from ..storage.contacts import Contact
@@ -24,6 +25,7 @@ from ..storage.keys import KEY_SETTING, load_or_create_identity
 from ..storage.offline import open_offline
 from ..storage.peer_tables import PEER_SCHEMA, PeerTables
 from ..storage.servers import Server, Trust
+from . import preferences
 
 HANDLE_SETTING = "handle"
 """The setting that holds what the peer wants to be called at servers, in ASCII."""
@@ -148,6 +150,31 @@ def remove_contact(state: Path, who: str) -> Person:
     if not StateDirectory(state).database_file(PEER_SCHEMA.name).exists():
         raise _no_such(who)
     return _with_tables(state, lambda tables: drop_contact(tables, who))
+
+
+def change_notifications(state: Path, command: ShowNotifications | SetNotifications) -> Notifications:
+    """Show, or change, when and how the person is told; raises UserError."""
+    wall = _wall()
+    shows = isinstance(command, ShowNotifications)
+    if shows and not StateDirectory(state).database_file(PEER_SCHEMA.name).exists():
+        return preferences.shown(Preferences(), wall, lambda _: Person(id="", name=""))
+
+    def run(tables: PeerTables) -> Notifications:
+        def person(identifier: bytes) -> Person:
+            contact = tables.contacts.by_peer(identifier)
+            return Person(id=format_id(identifier), name="") if contact is None else person_of(contact)
+
+        if isinstance(command, ShowNotifications):
+            return preferences.shown(preferences.stored(tables), wall, person)
+        contact = find_contact(tables, command.who) if command.who else None
+        if command.who and contact is None:
+            raise _no_such(command.who)
+        who = None if contact is None else format_id(contact.peer)
+        after = preferences.keep(tables, lambda before: preferences.changed(before, command, who, wall))
+        return preferences.shown(after, wall, person)
+
+    notifications, _ = _prepared(state, run)
+    return notifications
 
 
 def put_contact(tables: PeerTables, peer: bytes, name: str, now: int) -> Person:

@@ -21,7 +21,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Command, Event, Reply, Stopping
+from ..api import Command, Event, Problem, Reply, Stopping
 from ..config import PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
@@ -44,9 +44,11 @@ from ..storage.servers import Server
 from .commands import Commands
 from .environment import Environment
 from .link import Link
+from .notifying import Notifying
 from .offline import HANDLE_SETTING, FoundServer, put_server
 from .peer import Peer
 from .problems import Problems
+from .programs import Programs
 from .server_link import ServerLink
 
 STORE_SETTING = "store"
@@ -87,6 +89,7 @@ class PeerService(MultiService):
         self._port: IListeningPort | None = None
         self._admission: Admission | None = None
         self._commands: Commands | None = None
+        self._programs: list[Programs] = []
         self._local: LocalService | None = None
         self._listeners: list[Listening] = []
         self._events: deque[Event] = deque()
@@ -169,7 +172,14 @@ class PeerService(MultiService):
         await peer.people.load()
         self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)))
         self.peer = peer
-        self._commands = Commands(peer, lambda: self._on_stop(), lambda: self._reactor.seconds() - self._started_at)
+        hooks, desktop = (Programs(self._reactor, self._complain) for _ in range(2))
+        self._programs = [hooks, desktop]
+        notifying = Notifying(environment, hooks, desktop)
+        await notifying.load()
+        self.subscribe(notifying.take)
+        self._commands = Commands(
+            peer, lambda: self._on_stop(), lambda: self._reactor.seconds() - self._started_at, notifying
+        )
         for server in await self._joined(database, handle, environment.wall()):
             await self._join(peer, server, dialler, credentials)
         self._start_local()
@@ -257,6 +267,9 @@ class PeerService(MultiService):
         self._local = LocalService(self._reactor, self._directory.socket_file, factory)
         self._local.setServiceParent(self)
 
+    def _complain(self, line: str) -> None:
+        self._problems.emit(Problem(text=line))
+
     def _look(self) -> None:
         if self.peer is None or self._commands is None:
             return
@@ -287,6 +300,8 @@ class PeerService(MultiService):
         self._commands = None
         if self._looking.running:
             self._looking.stop()
+        for programs in self._programs:
+            await programs.stop()
         if self._port is not None:
             port, self._port = self._port, None
             await _fired(port.stopListening())

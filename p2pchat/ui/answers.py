@@ -6,6 +6,7 @@ from p2pchat import api
 from p2pchat.core.text import Kind, cell_width, clean
 
 from .actions import Fingerprint
+from .alerts import notification_lines
 from .fate import doubt_lines, queue_lines, times
 from .numbers import count_of
 from .words import host_of, name_of, reason_of, short_id, split_address
@@ -26,6 +27,8 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
             return [reply.id] if isinstance(asked, Fingerprint) else _myself(reply)
         case api.Safety():
             return _safety(reply)
+        case api.Notifications():
+            return notification_lines(reply)
         case api.PeerStatus():
             return _status(reply)
         case api.Started(person=person, address=address) if isinstance(asked, api.Connect):

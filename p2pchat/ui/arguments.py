@@ -1,7 +1,7 @@
 """
 A row of the table of commands, and how its arguments are read.
 
-The rows themselves are in ui/commands.py, where the table is, and ui/history_rows.py.
+The rows themselves are in ui/commands.py, where the table is, ui/history_rows.py and ui/notify_rows.py.
 """
 
 import re
@@ -16,7 +16,7 @@ from .actions import Action, Scope
 MAX_SECONDS = 365 * 86_400
 """A longer consent is `always`."""
 
-Argument = Literal["person", "pending", "scope", "command", "file", "words"]
+Argument = Literal["person", "pending", "scope", "setting", "command", "file", "words"]
 """What stands in an argument's place, for the completion; `words` is anything."""
 
 Topic = Literal["chats", "history", "people", "notifications", "program"]
@@ -54,6 +54,9 @@ class Row:
 
     aliases: tuple[str, ...] = ()
     completes: tuple[Argument, ...] = ()
+    settings: tuple[str, ...] = ()
+    """What is offered where `completes` says `setting`."""
+
     topic: Topic = "program"
 
     example: str = ""

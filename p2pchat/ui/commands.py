@@ -4,7 +4,7 @@ What a person may type: one table of commands, and the reader of typed lines.
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
 completion, the help (ui/help.py) and the manual page all read it. A typed line becomes an action (ui/actions.py)
 or UsageError: a line that looks like a mistyped command is never sent to anybody. Some of its rows stand in
-ui/history_rows.py.
+ui/history_rows.py and ui/notify_rows.py.
 """
 
 import difflib
@@ -17,6 +17,7 @@ from p2pchat.core.errors import UsageError
 from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
 from .arguments import SCOPES, TOPICS, Row, name_first, named, nothing, parse_scope, person, whom, words_in
 from .history_rows import HISTORY_ROWS
+from .notify_rows import NOTIFY_ROWS
 from .paths import path_offers
 
 # --- arguments
@@ -159,7 +160,6 @@ TABLE: tuple[Row, ...] = (
         _contacts,
         topic="people",
         example="/contacts add 668e-t6hd-... carol",
-        common=True,
     ),
     Row(
         "whois",
@@ -228,6 +228,7 @@ TABLE: tuple[Row, ...] = (
         example="/unblock mallory",
     ),
     *HISTORY_ROWS,
+    *NOTIFY_ROWS,
     Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
     Row(
         "help",
@@ -365,6 +366,7 @@ def completions(text: str, people: Sequence[str], pending: Sequence[str]) -> lis
         "person": people,
         "pending": pending,
         "scope": SCOPES,
+        "setting": (*row.settings, *people) if row.name == "notify" else row.settings,
         "command": ["all", *TOPICS, *(row.name for row in TABLE)],
         "words": (),
     }

@@ -11,6 +11,7 @@ Which front end a peer gets, and its life as a service.
 A transcript is kept beside any of them.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from twisted.python.failure import Failure
 from p2pchat import api
 from p2pchat.config import PeerSettings
 
+from .alerts import alert
 from .console import Console
 from .drawing import Origin, note
 from .lines import Lines
@@ -118,6 +120,7 @@ class AtTerminal(FrontEnd):
         self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""), self.aside)
         self._prompt.console = self._console
         self._prompt.startService()
+        self._alerts = self.held.subscribe(self._alert)
 
     def begin(self) -> None:
         """Greet, and connect if that was asked for."""
@@ -129,8 +132,13 @@ class AtTerminal(FrontEnd):
     def stopService(self) -> "Deferred[None] | None":
         """Give the terminal back."""
         super().stopService()
+        self._alerts.cancel()
         self._console.stop()
         return self._prompt.stopService()
+
+    def _alert(self, event: api.Event) -> None:
+        if isinstance(event, api.Notice):
+            self._prompt.ring(alert(event, os.environ))
 
     def _transcript_failed(self, error: Exception) -> None:
         """A person can do something about it; the chats go on."""

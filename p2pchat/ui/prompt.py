@@ -90,6 +90,7 @@ class Prompt(Service):
         self._shown_chat: str | None = None
         self._names: tuple[Sequence[str], Sequence[str]] = ((), ())
         self._kept = ""
+        self._sequence = ""
         self._kicked = False
         self._closing = False
         self._ended = Deferred[None]()
@@ -154,6 +155,11 @@ class Prompt(Service):
         self._kept = text
         self._in_terminal(self._put_back)
 
+    def ring(self, sequence: str) -> None:
+        """Give the terminal a control sequence that moves nothing on the screen, such as its bell."""
+        self._sequence = sequence
+        self._in_terminal(self._ring)
+
     def _in_terminal(self, function: Callable[[], None]) -> None:
         """Call something in the terminal's thread; not at all while there is no prompt to call it in."""
         loop = self._session.app.loop if self._session is not None else None
@@ -217,6 +223,7 @@ class Prompt(Service):
         # A line that was entered while others were about to be printed cancels that.
         self._kicked = False
         self._kick()
+        self._ring()
         if self._closing:
             self._in_terminal(self._exit)
 
@@ -237,6 +244,12 @@ class Prompt(Service):
         if self._session is not None and not self._session.default_buffer.text:
             self._session.default_buffer.insert_text(self._kept)
             self._kept = ""
+
+    def _ring(self) -> None:
+        sequence, self._sequence = self._sequence, ""
+        if sequence and self._session is not None:
+            self._session.output.write_raw(sequence)
+            self._session.output.flush()
 
     def _kick(self) -> None:
         app = self._session.app if self._session is not None else None
