@@ -53,6 +53,10 @@ def _run(options: "Namespace", typed: list[str]) -> None:
             from .oneshot import daemons
 
             daemons.run_daemon(options, typed)
+        case "accept":
+            from .oneshot import introduction
+
+            introduction.accept(options)
         case "join":
             from .oneshot import joining
 

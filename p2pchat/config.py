@@ -109,8 +109,11 @@ class PeerSettings:
     interface: str = ""
     """The IP address to listen on; empty: all of this machine, IPv4 and IPv6."""
 
-    accept: AcceptWhom = "contacts"
-    """What happens to requests to chat."""
+    accept: AcceptWhom | None = None
+    """What happens to requests to chat; None: what the state directory remembers, or else `accept_else`."""
+
+    accept_else: AcceptWhom = "contacts"
+    """What happens to them if nobody ever said."""
 
     to: str | None = None
     """A contact or a whole id to connect to at the start (with `trust_first`: whoever holds that handle now)."""
@@ -137,8 +140,8 @@ class PeerSettings:
             check_handle(self.name)
         for link in self.join:
             _check_host(link.host)
-        if self.accept not in ACCEPT_WHOM:
-            raise UsageError(f"--accept is {self.accept!r}; give one of: {', '.join(ACCEPT_WHOM)}")
+        if self.accept is not None:
+            check_accept(self.accept)
         if self.timeout is not None:
             _check_timeout(self.timeout)
         self._check_to()
@@ -217,6 +220,14 @@ def check_handle(name: str) -> None:
     suggestion = handle_from(name)
     example = f", such as {suggestion}" if is_handle(suggestion) else ""
     raise UsageError(f"--name {name!r} must be 1 to {HANDLE_CHARACTERS} of a-z 0-9 . _ -; choose another{example}")
+
+
+def check_accept(whom: str) -> AcceptWhom:
+    """Raises UsageError unless it is one of ACCEPT_WHOM."""
+    for known in ACCEPT_WHOM:
+        if whom == known:
+            return known
+    raise UsageError(f"--accept is {whom!r}; give one of: {', '.join(ACCEPT_WHOM)}")
 
 
 def _parse_number(text: str) -> int | None:

@@ -75,6 +75,7 @@ def make_parser() -> Parser:
     _add_contact(commands)
     _add_identity(commands)
     _add_notify(commands)
+    _add_accept(commands)
     return parser
 
 
@@ -125,7 +126,7 @@ def _add_peer(commands: Any) -> None:
         "--accept",
         metavar="WHOM",
         choices=ACCEPT_WHOM,
-        help="requests to chat: ask, contacts, or all (default: ask at a terminal, contacts otherwise)",
+        help="requests to chat: ask, contacts, or all (default: as p2pchat accept)",
     )
     parser.add_argument("--to", metavar="WHO", help="connect to this contact or id")
     parser.add_argument("--trust-first", action="store_true", help="take whoever has the name --to now")
@@ -318,6 +319,19 @@ def _add_notify(commands: Any) -> None:
         "  p2pchat notify hook ~/bin/tell-my-phone",
     )
     parser.add_argument("words", metavar="SETTING", nargs="*", help="a setting and its value")
+    _state(parser, "peer")
+
+
+def _add_accept(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "accept",
+        "who may chat with you",
+        "Say what happens to requests to chat whenever your peer starts without --accept: ask (you are shown each, and "
+        "decide), contacts (the people you keep get in, nobody else), or all (everybody gets in). Without WHOM: show "
+        "it. Somebody whom you accepted already, or keep as a contact, is not asked again.",
+    )
+    parser.add_argument("whom", metavar="WHOM", nargs="?", choices=ACCEPT_WHOM, help="ask, contacts, or all")
     _state(parser, "peer")
 
 

@@ -288,32 +288,44 @@ class BareTests(CliCase):
     def test_new_with_a_link(self) -> None:
         """A new peer is asked for a link and a name, joins, and starts."""
         taken = self.become()
-        self.at_terminal(LINK, "alice")
+        self.at_terminal(LINK, "alice", "contacts")
         self.succeeds()
         self.assertEqual(taken, ["peer", "--state", str(self.state)])
         after = offline.standing(self.state)
-        self.assertEqual((after.handle, [server.id for server in after.servers]), ("alice", [SERVER.id]))
+        found = after.handle, [server.id for server in after.servers], after.accept
+        self.assertEqual(found, ("alice", [SERVER.id], "contacts"))
 
     def test_new_without_a_server(self) -> None:
-        """Nobody needs a server; the name offered is made of the login."""
+        """Every answer may be left empty: no server, a name made of the login, and each request is asked about."""
         self.patch(getpass, "getuser", lambda: "Ålice B")
         taken = self.become()
-        asked = self.at_terminal("", "")
-        self.succeeds()
-        self.assertIn("[alice-b]", asked[1])
-        self.assertEqual(offline.standing(self.state), offline.Standing("alice-b"))
+        asked = self.at_terminal("", "", "")
+        out = self.succeeds()
+        self.assertLessEqual(out.count("\n"), 10)
+        self.assertEqual(["[none]" in asked[0], "[alice-b]" in asked[1], "[ask]" in asked[2]], [True] * 3)
+        self.assertEqual(offline.standing(self.state), offline.Standing("alice-b", accept="ask"))
         self.assertEqual(taken[0], "peer")
 
     def test_answers_that_will_not_do(self) -> None:
-        """A wrong answer, or none, changes nothing."""
+        """A wrong answer is said and asked again; where the answers end, nothing was changed."""
         self.become()
-        self.at_terminal("lab1:x", "alice")
-        self.fails(2, "port")
-        self.at_terminal("", "Not A Handle")
-        self.fails(2, "such as")
-        self.at_terminal()
-        self.fails(1, "nothing was changed")
+        self.at_terminal("lab1:x", LINK, "Not A Handle", "alice", "maybe", "ALL")
+        out = self.succeeds()
+        for words in ("port", "such as", "one of: ask, contacts, all"):
+            self.assertIn(words, out)
+        self.assertEqual(offline.standing(self.state).accept, "all")
+        other = self.home / "other"
+        self.at_terminal(LINK, "alice")
+        self.fails(1, "nothing was changed", "--state", other)
+        self.assertFalse(other.exists())
+
+    def test_accept(self) -> None:
+        """What was answered about requests can be seen and changed later."""
+        self.assertEqual(self.succeeds("accept"), "ask at a terminal, contacts otherwise\n")
         self.assertFalse(self.state.exists())
+        self.assertEqual(self.succeeds("accept", "all"), "all\n")
+        self.assertEqual(self.succeeds("accept"), "all\n")
+        self.fails(2, "maybe", "accept", "maybe")
 
     def test_a_peer_runs(self) -> None:
         """Where a peer runs, that is said with its pid."""

@@ -74,7 +74,7 @@ class PeerSettingsTests(Refusals):
     def test_defaults(self) -> None:
         """A peer listens on 6666, dials from 7777 and lets in its contacts."""
         settings = PeerSettings(state=STATE)
-        self.assertEqual((settings.listen_port, settings.dial_port, settings.accept), (6666, 7777, "contacts"))
+        self.assertEqual((settings.listen_port, settings.dial_port, settings.accept_else), (6666, 7777, "contacts"))
 
     def test_ports_differ(self) -> None:
         """Listening and dialling take different ports; two times any port is fine."""

@@ -16,6 +16,7 @@ from p2pchat.api import Command, Event, Reply
 from p2pchat.config import PeerSettings
 from p2pchat.core.errors import NoSuchContact, StateInUse, UserError
 from p2pchat.core.identity import JoinLink, format_id
+from p2pchat.peer.offline import set_accept
 from p2pchat.peer.service import PeerService
 from p2pchat.storage.directory import holder
 from tests.servers import start_server, until
@@ -125,6 +126,22 @@ class PeerServiceTests(TestCase):
 
 
 class ChatTests(PeerServiceTests):
+    async def test_remembered_policy(self) -> None:
+        """What was once said about requests holds for every start that does not say otherwise."""
+        state = Path(self.mktemp())
+        set_accept(state, "all")
+        alice, bob = await self.peer("alice"), await self.peer("bob", state, accept=None)
+        await alice.do(api.Connect(who=bob.address))
+        await alice.hears(api.Answered)
+        await alice.do(api.Confirm(who="bob"))
+        for one in (alice, bob):
+            await one.hears(api.Opened)
+        self.assertEqual(bob.told(api.Asked), [])
+        bob = await self.again(bob, accept="contacts")
+        carol = await self.peer("carol")
+        await carol.do(api.Connect(who=bob.address))
+        await carol.hears(api.Ended, lambda event: event.reason == "rejected")
+
     async def test_two_by_address(self) -> None:
         """Two peers without a server: by address, confirmed, accepted, both ways, closed."""
         alice, bob = await self.peer("alice"), await self.peer("bob")

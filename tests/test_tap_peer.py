@@ -49,7 +49,8 @@ class OptionsTests(SynchronousTestCase):
     def test_defaults(self):
         """The ports of the original; without a terminal only contacts get in."""
         settings = self.parse()
-        self.assertEqual((settings.listen_port, settings.dial_port, settings.accept), (6666, 7777, "contacts"))
+        self.assertEqual((settings.listen_port, settings.dial_port, settings.accept), (6666, 7777, None))
+        self.assertEqual(settings.accept_else, "contacts")
         self.assertEqual((settings.state, settings.to, settings.input, settings.join), (self.state, None, None, ()))
 
     def test_all(self):

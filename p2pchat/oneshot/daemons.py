@@ -8,12 +8,12 @@ from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 
-from ..config import Role, check_handle
+from ..config import Role
 from ..core.errors import NotRunning, StateInUse, UsageError, UserError
-from ..ui.questions import ask, at_terminal
+from ..ui.questions import at_terminal
 from ..units import unit
 from .attaching import attach
-from .joining import default_handle, join_server, parse_link
+from .introduction import introduce
 from .output import state_of
 
 
@@ -44,21 +44,8 @@ def run_own_peer(options: Namespace) -> None:
     if offline.standing(state).handle is None:
         if not at_terminal():
             raise UsageError(f"this peer is new; run first: p2pchat join LINK --name NAME --state {state}")
-        _introduce(state)
+        introduce(state)
     _become("peer", ["--state", str(state)])
-
-
-def _introduce(state: Path) -> None:
-    from ..peer.offline import set_handle
-
-    print("This peer is new. A join link is what the operator of a server gives you (p2pchat link).")
-    link = ask("Join link or address of a server (empty: none)")
-    handle = ask("Your name", default_handle())
-    check_handle(handle)
-    if link:
-        join_server(state, parse_link(link), handle)
-    else:
-        set_handle(state, handle)
 
 
 def _become(role: Role, words: list[str]) -> None:

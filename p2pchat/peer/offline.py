@@ -13,6 +13,7 @@ from secrets import token_bytes
 from typing import TypeVar
 
 from ..api import Notifications, Person, SetNotifications, ShowNotifications
+from ..config import ACCEPT_WHOM, AcceptWhom
 from ..core.errors import NoSuchContact, RemoteProtocolError, UsageError, UserError
 from ..core.identity import JoinLink, format_id, id_of, looks_like_id, parse_id, short_id
 from ..core.messages import Signed
@@ -30,6 +31,9 @@ from . import preferences
 HANDLE_SETTING = "handle"
 """The setting that holds what the peer wants to be called at servers, in ASCII."""
 
+ACCEPT_SETTING = "accept"
+"""The setting that holds what happens to requests to chat, one of config.ACCEPT_WHOM."""
+
 ResultT = TypeVar("ResultT")
 
 
@@ -42,6 +46,9 @@ class Standing:
 
     servers: tuple[Server, ...] = ()
     """Those it joined."""
+
+    accept: AcceptWhom | None = None
+    """What happens to requests to chat; None if nobody has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,18 @@ def set_handle(state: Path, handle: str) -> Standing:
     """Remember the handle; make the identity if there is none."""
     _, after = _prepared(state, lambda tables: tables.settings.set(HANDLE_SETTING, handle.encode()))
     return after
+
+
+def set_accept(state: Path, whom: AcceptWhom) -> Standing:
+    """Remember what happens to requests to chat; make the identity if there is none."""
+    _, after = _prepared(state, lambda tables: tables.settings.set(ACCEPT_SETTING, whom.encode()))
+    return after
+
+
+def accept_of(tables: PeerTables) -> AcceptWhom | None:
+    """What was remembered."""
+    stored = tables.settings.get(ACCEPT_SETTING)
+    return next((known for known in ACCEPT_WHOM if stored == known.encode()), None)
 
 
 def put_server(tables: PeerTables, link: JoinLink, handle: str, found: FoundServer, now: int) -> None:
@@ -274,7 +293,7 @@ def _prepared(state: Path, operation: Callable[[PeerTables], ResultT]) -> tuple[
 
 def _standing(tables: PeerTables) -> Standing:
     handle = tables.settings.get(HANDLE_SETTING)
-    return Standing(None if handle is None else handle.decode("ascii"), tuple(tables.servers.all()))
+    return Standing(None if handle is None else handle.decode("ascii"), tuple(tables.servers.all()), accept_of(tables))
 
 
 def _wall() -> int:

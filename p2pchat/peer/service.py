@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api import Command, Event, Problem, Reply, Stopping
-from ..config import PeerSettings
+from ..config import AcceptWhom, PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
 from ..core.messages import Address
@@ -45,7 +45,7 @@ from .commands import Commands
 from .environment import Environment
 from .link import Link
 from .notifying import Notifying
-from .offline import HANDLE_SETTING, FoundServer, put_server
+from .offline import HANDLE_SETTING, FoundServer, accept_of, put_server
 from .peer import Peer
 from .problems import Problems
 from .programs import Programs
@@ -168,7 +168,7 @@ class PeerService(MultiService):
         environment, handle = await self._open_environment(database)
         credentials = own_credentials(environment.identity.private_key, environment.wall())
         dialler = Dialler(self._reactor, self._reactor, self._sweep, self.settings.dial_port)
-        peer = Peer(environment, dialler, PeerDiallerTLS(credentials), Policy(self.settings.accept), handle)
+        peer = Peer(environment, dialler, PeerDiallerTLS(credentials), Policy(await self._accept(database)), handle)
         await peer.people.load()
         self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)))
         self.peer = peer
@@ -201,6 +201,10 @@ class PeerService(MultiService):
 
         store = await database.write(remember)
         return self._environment(identity, database, store), handle
+
+    async def _accept(self, database: Database[PeerTables]) -> AcceptWhom:
+        """What happens to requests: as was said at this start, or as is remembered."""
+        return self.settings.accept or await database.read(accept_of) or self.settings.accept_else
 
     def _environment(self, identity: Identity, database: Database[PeerTables], store: bytes) -> Environment:
         return Environment(

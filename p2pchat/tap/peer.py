@@ -35,7 +35,7 @@ class Options(DaemonOptions):
         ["to", None, None, "Connect to this contact (its name or whole id) at the start."],
         ["input", None, None, "Send every line of this file to --to, and end when all are delivered; -: a pipe."],
         ["transcript", None, None, "Append both sides of all chats to this file, with numbers and receipts."],
-        ["accept", None, None, "Who may chat: ask (a person decides), contacts, all. Default: ask at a terminal."],
+        ["accept", None, None, "Who may chat: ask (a person decides), contacts, all. Default: p2pchat accept."],
         ["timeout", None, None, "Seconds without a delivery after which --input gives up (exit code 3)."],
     ]
 
@@ -63,7 +63,8 @@ class Options(DaemonOptions):
             listen_port=parse_port(self["listen-port"], "--listen-port"),
             dial_port=parse_port(self["dial-port"], "--dial-port"),
             interface=self["interface"],
-            accept=self["accept"] or ("ask" if self.terminal else "contacts"),
+            accept=self["accept"],
+            accept_else="ask" if self.terminal else "contacts",
             to=self["to"],
             input=_input(self["input"]),
             transcript=parse_path(self["transcript"], "--transcript") if self["transcript"] is not None else None,

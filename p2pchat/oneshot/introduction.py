@@ -1,0 +1,83 @@
+"""The first start of a peer: three questions to its person, each of which may be left empty; and `p2pchat accept`."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ..config import AcceptWhom, check_accept, check_handle
+from ..core.errors import UsageError
+from ..core.identity import JoinLink
+from ..ui.questions import ask
+from .joining import default_handle, join_server, parse_link
+from .output import state_of
+
+AnswerT = TypeVar("AnswerT")
+
+NONE = "none"
+"""The answer of somebody who has no join link."""
+
+WELCOME = """\
+p2pchat: private chat between machines that people run themselves. What you say goes
+straight from this machine to the other one, encrypted, and through no server.
+This peer is new. Three questions; Enter alone takes what stands in brackets.
+
+A server shows peers to each other; whoever runs it gives you a join link (p2pchat link).
+Without one you reach people by their address, and can join later: p2pchat join LINK"""
+
+ABOUT_NAMES = "Others see you under a name of a-z 0-9 . _ -"
+
+ABOUT_REQUESTS = "Who may chat: ask (you decide each time), contacts (those you keep), all (anybody)"
+
+GOODBYE = """\
+Your key is you: keep a copy of it (p2pchat identity export FILE).
+Next: /list shows who is online, /connect NAME begins a chat, /help the rest."""
+
+
+def introduce(state: Path) -> None:
+    """Ask for a link, a name, and who may chat; then remember all of that. Nothing is made before the last answer."""
+    from ..peer.offline import set_accept, set_handle
+
+    print(WELCOME)
+    link = _answered("Join link or address of a server", NONE, _link)
+    print(ABOUT_NAMES)
+    handle = _answered("Your name", default_handle(), _handle)
+    print(ABOUT_REQUESTS)
+    whom: AcceptWhom = _answered("Who may chat", "ask", _whom)
+    if link is None:
+        set_handle(state, handle)
+    else:
+        join_server(state, link, handle)
+    set_accept(state, whom)
+    print(GOODBYE)
+
+
+def accept(options: Namespace) -> None:
+    """Say, or change, what happens to requests."""
+    from ..peer.offline import set_accept, standing
+
+    state = state_of(options, "peer")
+    after = standing(state) if options.whom is None else set_accept(state, options.whom)
+    print(after.accept or "ask at a terminal, contacts otherwise")
+
+
+def _answered(question: str, default: str, read: Callable[[str], AnswerT]) -> AnswerT:
+    """What was answered; what is no answer is said, and asked again. Raises UserError at the end of the input."""
+    while True:
+        try:
+            return read(ask(question, default))
+        except UsageError as error:
+            print(error)
+
+
+def _link(text: str) -> JoinLink | None:
+    return None if text.lower() == NONE else parse_link(text)
+
+
+def _handle(text: str) -> str:
+    check_handle(text)
+    return text
+
+
+def _whom(text: str) -> AcceptWhom:
+    return check_accept(text.lower())

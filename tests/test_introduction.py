@@ -1,0 +1,46 @@
+"""p2pchat.oneshot.introduction: the first start, at a pseudo-terminal, of somebody who presses Enter."""
+
+from p2pchat.oneshot.introduction import ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE, WELCOME
+from tests.background import P2PCHAT, Background
+from tests.terminals import Terminal
+
+
+class FirstRunTests(Background):
+    def bare(self) -> Terminal:
+        """`p2pchat` and nothing else, but for where its state is."""
+        terminal = Terminal([*P2PCHAT, "--state", "new"], cwd=self.directory, env=self.environment)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def test_from_nothing(self) -> None:
+        """A link, Enter, Enter: then the peer is online, and its person knows what to type."""
+        self.start_server()
+        assert self.link is not None
+        terminal = self.bare()
+        terminal.wait_for("[none]: ")
+        terminal.type("lab1:x")
+        terminal.wait_for("port")
+        terminal.wait_for("[none]: ")
+        terminal.type(self.link)
+        terminal.wait_for("Your name [")
+        terminal.type("nora")
+        terminal.wait_for("Who may chat [ask]: ")
+        terminal.type("")
+        terminal.wait_for("joined the server")
+        terminal.wait_for("/help")
+        terminal.wait_for("nora ")
+        terminal.wait_for("online at 127.0.0.1")
+        terminal.type("/quit")
+        self.assertEqual(terminal.wait(), 0)
+        self.assertEqual(self.run_p2pchat("accept", "--state", "new"), "ask\n")
+        again = self.bare()
+        again.wait_for("/quit leaves")
+        self.assertNotIn("[none]", again.told)
+        again.type("/quit")
+        self.assertEqual(again.wait(), 0)
+
+    def test_ten_lines(self) -> None:
+        """It explains itself in ten lines, none wider than a terminal."""
+        lines = "\n".join((WELCOME, ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE)).splitlines()
+        self.assertLessEqual(len(lines), 10)
+        self.assertLess(max(map(len, lines)), 100)
