@@ -57,6 +57,10 @@ def _run(options: "Namespace", typed: list[str]) -> None:
             from .oneshot import introduction
 
             introduction.accept(options)
+        case "completion":
+            from .oneshot import completing
+
+            completing.completion(options)
         case "join":
             from .oneshot import joining
 

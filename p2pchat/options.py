@@ -76,6 +76,7 @@ def make_parser() -> Parser:
     _add_identity(commands)
     _add_notify(commands)
     _add_accept(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -332,6 +333,21 @@ def _add_accept(commands: Any) -> None:
         "it. Somebody whom you accepted already, or keep as a contact, is not asked again.",
     )
     parser.add_argument("whom", metavar="WHOM", nargs="?", choices=ACCEPT_WHOM, help="ask, contacts, or all")
+    _state(parser, "peer")
+
+
+def _add_completion(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "completion",
+        "print the completion for a shell",
+        "Print the completion of this command for a shell, where it is not installed by itself (or, for such scripts, "
+        "the names of people that the peer that runs here knows, one a line).",
+        "examples:\n"
+        '  eval "$(p2pchat completion bash)"                  in ~/.bashrc\n'
+        "  p2pchat completion fish > ~/.config/fish/completions/p2pchat.fish",
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish", "people"), help="bash, zsh, or fish")
     _state(parser, "peer")
 
 

@@ -22,6 +22,7 @@ EVERYTHING = {
     "cli",
     "config",
     "core",
+    "manual",
     "net",
     "oneshot",
     "options",
@@ -45,6 +46,7 @@ LAYERS: dict[str, set[str]] = {
     "cli": {"cli", "oneshot", "options", "core"},
     "oneshot": {"oneshot", "units", "ui", "net.local_client", "api", "config", "core"},
     "options": {"config", "core"},
+    "manual": {"manual", "options", "ui.arguments", "ui.commands", "ui.help"},
     "units": set(),
     "tap": EVERYTHING,
     "__main__": {"cli"},
@@ -55,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
 LATE: dict[str, set[str]] = {
     "oneshot": {
         *("peer.backup", "peer.offline", "peer.probe", "server.offline", "storage.directory"),
-        *("tap.attach", "tap.once"),
+        *("manual.completion", "tap.attach", "tap.once"),
     }
 }
 """What a unit may import inside functions only: `p2pchat --version` must not pay for it."""

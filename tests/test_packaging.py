@@ -51,7 +51,7 @@ def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
 
 def copy_sources(to: Path) -> Path:
     """What a checkout gives to an installer, in a place where building leaves no trace in this one."""
-    for name in ("p2pchat", "twisted"):
+    for name in ("p2pchat", "twisted", "share"):
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
         if (ROOT / name).exists():
@@ -63,6 +63,11 @@ def listed_plugins(python: Path, directory: Path) -> set[str]:
     """The commands that `twistd --help` offers, run in an empty directory."""
     text = run(python, "-c", LIST_PLUGINS, "--help", cwd=directory)
     return set(re.findall(r"^ {4}(\w\S*)  ", text, re.MULTILINE))
+
+
+def shared() -> set[str]:
+    """Manual pages and completions, by where they lie here and in an installation."""
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "share").rglob("*") if path.is_file()}
 
 
 class Environment:
@@ -114,6 +119,8 @@ class InstallTests(SynchronousTestCase):
         self.environment.install(*what)
         self.assertEqual(self.plugins(), before | OURS)
         self.assertTrue((self.environment.directory / "bin" / "p2pchat").exists())
+        if "--editable" not in what:
+            self.assertEqual({name for name in shared() if not (self.environment.directory / name).exists()}, set())
         ask = "import importlib.metadata, p2pchat; print(p2pchat.__version__, importlib.metadata.version('p2pchat'))"
         versions = run(self.environment.python, "-c", ask, cwd=self.empty)
         self.assertEqual(versions.split(), [p2pchat.__version__] * 2)
@@ -121,6 +128,7 @@ class InstallTests(SynchronousTestCase):
         self.assertEqual(self.plugins(), before)
         self.assertLessEqual(TWISTED, before)
         self.assertFalse((self.environment.libraries / "p2pchat").exists())
+        self.assertEqual({name for name in shared() if (self.environment.directory / name).exists()}, set())
 
     def test_directory(self) -> None:
         """`pip install .`"""
@@ -143,7 +151,8 @@ class InstallTests(SynchronousTestCase):
             names = {name for name in opened.namelist() if ".dist-info/" not in name}
         suffixes = {".py", ".sql", ".typed"}
         ours = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("p2pchat/**/*") if path.suffix in suffixes}
-        self.assertEqual(names, ours | {"twisted/plugins/p2pchat_plugins.py"})
+        share = {f"p2pchat-{p2pchat.__version__}.data/data/{name}" for name in shared()}
+        self.assertEqual(names, ours | share | {"twisted/plugins/p2pchat_plugins.py"})
         with tarfile.open(archive) as sources:
             self.assertFalse([name for name in sources.getnames() if "/tests/" in name])
         self.check_in_and_out(wheel)
@@ -189,6 +198,14 @@ class MetadataTests(SynchronousTestCase):
         """Every package is listed: one that is not would be missing from an installation, and only there."""
         packages = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("p2pchat/**/__init__.py")}
         self.assertEqual(set(self.setup["options"]["packages"].split()), packages | {"twisted.plugins"})
+
+    def test_shared_files(self) -> None:
+        """Every manual page and completion is listed, under the directory that it lies in."""
+        listed = self.setup["options.data_files"]
+        found = {name for directory in listed for name in listed[directory].split()}
+        self.assertEqual(found, shared())
+        for directory in listed:
+            self.assertEqual({name.rpartition("/")[0] for name in listed[directory].split()}, {directory})
 
     def test_requirements(self) -> None:
         """Whatever a module imports is required by name, and not by way of another that happens to bring it."""
