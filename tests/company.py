@@ -303,7 +303,7 @@ class Node:
         self.tls = ListenerTLS(credentials, [PEER_PROTOCOL])
         self.credentials = credentials
         self.peer = Peer(environment, self.dialler, PeerDiallerTLS(credentials), policy, handle)  # type: ignore[arg-type]
-        hooks, desktop = (Programs(world.clock, lambda line: None) for _ in range(2))
+        hooks, desktop = (Programs(world.clock, lambda line: None) for _ in range(2))  # type: ignore[arg-type]
         self.notifying = Notifying(environment, hooks, desktop)
         self.commands = Commands(self.peer, lambda: None, lambda: 0.0, self.notifying)
         world.nodes.append(self)

@@ -26,8 +26,8 @@ class NotifiedTests(Background):
 
     def test_detached_and_attached(self) -> None:
         """
-        Nobody is attached: the hook is run with the message. A terminal that looks at no chat rings; one that shows
-        the chat does not.
+        Nobody is attached: the hook is run with the message. A terminal that looks at no chat rings; it can say that
+        it must not.
         """
         told = self.directory / "told"
         hook = script(self.directory / "hook", HOOK.format(path=str(told)))

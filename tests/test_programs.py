@@ -45,7 +45,7 @@ class ProgramsTests(TestCase):
         self.directory.mkdir()
         self.reactor = Reactor()
         self.complaints: list[str] = []
-        self.programs = Programs(self.reactor, self.complaints.append)
+        self.programs = Programs(self.reactor, self.complaints.append)  # type: ignore[arg-type]
 
     async def tearDown(self) -> None:
         await self.programs.stop()
@@ -82,6 +82,7 @@ class ProgramsTests(TestCase):
         self.assertEqual(len(self.programs._running), 1)
         self.reactor.advance(1)
         await self.all_ended()
+        self.assertEqual(self.complaints, [f"{program} took more than 10 s and was killed; the log says more"])
 
     async def test_what_it_leaves_behind(self) -> None:
         """One that ends and leaves a child with its pipes behind takes no place any more."""
@@ -133,6 +134,16 @@ class ProgramsTests(TestCase):
             self.assertIn("cannot be run", complaint)
             self.assertNotIn("\n", complaint)
         self.assertEqual(self.programs._running, set())
+
+    async def test_failing(self) -> None:
+        """One that fails is said once, without what it wrote, which may be the words of somebody else."""
+        program = script(
+            self.directory / "program", "import sys; print('-- server lost', file=sys.stderr); sys.exit(3)"
+        )
+        for _ in range(3):
+            self.programs.run([str(program)])
+        await self.all_ended()
+        self.assertEqual(self.complaints, [f"{program} failed (exit code 3); the log says more"])
 
     async def test_stopped(self) -> None:
         """After the end nothing is started."""

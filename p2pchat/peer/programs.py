@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
@@ -41,7 +40,7 @@ class Programs:
 
     log = Logger()
 
-    def __init__(self, reactor: Any, complain: Callable[[str], None]) -> None:
+    def __init__(self, reactor: IProgramReactor, complain: Callable[[str], None]) -> None:
         self._reactor = reactor
         self._complain = complain
         self._running: set[_Program] = set()
@@ -89,7 +88,7 @@ class Programs:
     def _next(self) -> None:
         while self._waiting and len(self._running) < AT_ONCE:
             words, data = self._waiting.popleft()
-            program = _Program(words[0], data, self._reactor, self._over)
+            program = _Program(words[0], data, self._reactor, self._failed, self._over)
             self._running.add(program)
             try:
                 self._reactor.spawnProcess(
@@ -98,6 +97,10 @@ class Programs:
             except OSError as error:
                 self._running.discard(program)
                 self._say_once(f"{words[0]} cannot be run: {error.strerror}; /notify changes that")
+
+    def _failed(self, name: str, how: str) -> None:
+        # Not what it wrote: that may be somebody else's words, which have no place in a line of ours (X6).
+        self._say_once(f"{name} {how}; the log says more")
 
     def _over(self, program: "_Program") -> None:
         self._running.discard(program)
@@ -119,16 +122,26 @@ class _Program(ProcessProtocol):
 
     log = Logger()
 
-    def __init__(self, name: str, data: bytes, reactor: IReactorTime, over: Callable[["_Program"], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        data: bytes,
+        reactor: IReactorTime,
+        failed: Callable[[str, str], None],
+        over: Callable[["_Program"], None],
+    ) -> None:
         self._name = name
         self._data = data
         self._reactor = reactor
+        self._failed = failed
         self._over = over
+        self._killed = False
         self._errors = b""
         self._timer: IDelayedCall | None = None
 
     def kill(self) -> None:
         """End it, whatever it does."""
+        self._killed = True
         if self.transport is not None:
             with suppress(ProcessExitedAlready):
                 self.transport.signalProcess("KILL")
@@ -154,11 +167,13 @@ class _Program(ProcessProtocol):
         if code != 0:
             said = self._errors.decode("utf-8", "replace")
             self.log.info("{name!r} ended with {code}: {said!r}", name=self._name, code=code, said=said)
+            if not self._killed:
+                self._failed(self._name, f"failed (exit code {code})" if code is not None else "was killed")
         # Not when its pipes are closed too: what it left behind may hold them for ever.
         assert self.transport is not None
         self.transport.loseConnection()
         self._over(self)
 
     def _too_long(self) -> None:
-        self.log.info("{name!r} was killed: it took more than {most:.0f} s", name=self._name, most=TIME_TO_LIVE)
+        self._failed(self._name, f"took more than {TIME_TO_LIVE:.0f} s and was killed")
         self.kill()
