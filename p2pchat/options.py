@@ -36,6 +36,19 @@ class Parser(argparse.ArgumentParser):
             **keywords,
         )
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Say what was most likely meant by a word that is none of the choices."""
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        known = list(map(str, action.choices))
+        near = get_close_matches(str(value), known, 1)
+        raise argparse.ArgumentError(
+            action,
+            f"there is no {value!r}; " + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"),
+        )
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 

@@ -141,6 +141,8 @@ class WordsTests(CliCase):
         """What cannot be understood is one line, and where to read more."""
         for words in (["nonsense"], ["roster", "--nonsense"], ["join"], ["contact"], ["identity", "export"], ["sta"]):
             self.fails(2, "--help", *words)
+        for typed, meant in (("snd", "send"), ("stauts", "status"), ("conatct", "contact")):
+            self.fails(2, f"did you mean {meant}?", typed)
         self.fails(2, "--port", "server", "--port", "99999")
         self.fails(2, "--accept", "peer", "--accept", "some")
         self.fails(2, "such as alice", "join", LINK, "--name", "Alice")
