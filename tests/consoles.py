@@ -1,7 +1,6 @@
 """A person at a console on a peer of tests/company.py: what is typed, and what is on the screen."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -23,7 +22,8 @@ class _Subscription:
         self._listeners, self._listener = listeners, listener
 
     def cancel(self) -> None:
-        self._listeners.remove(self._listener)
+        if self._listener in self._listeners:
+            self._listeners.remove(self._listener)
 
 
 class NodeApi:
@@ -57,9 +57,11 @@ class Desk:
         self.kept: list[str] = []
         self.looks = True
         """Whether what is shown reaches the screen."""
+        self.aside = at_once
+        """How work that waits for a disk is done."""
         self._tokens: list[api.Event] = []
         self._api = NodeApi(node)
-        self.console = Console(NamedApi(self._api), node.world.clock, self, lambda: None, at_once)
+        self.console = Console(NamedApi(self._api), node.world.clock, self, lambda: None, lambda work: self.aside(work))
         node.world.test.addCleanup(self.console.stop)
         self.console.begin()
         self.settle()
@@ -93,6 +95,3 @@ class Desk:
             self.settle()
             self.node.world.test.successResultOf(done)
         return self.rows[before:]
-
-    def text_of(self, path: str) -> str:
-        return Path(path).read_text(encoding="utf-8")

@@ -52,6 +52,7 @@ class FakeApi:
         """What was said, for every question after lines; at most `count` of them are given."""
         self.waiting_lines = []
         self.doubts = []
+        self.unseen = []
 
     def execute(self, command):
         self.asked.append(command)
@@ -126,7 +127,13 @@ class FakeApi:
             case api.Stop():
                 return succeed(api.Done())
             case (
-                api.ShowLines() | api.Search() | api.Receive() | api.ShowMessage() | api.ShowQueue() | api.ShowDoubts()
+                api.ShowLines()
+                | api.Search()
+                | api.Receive()
+                | api.ShowUnseen()
+                | api.ShowMessage()
+                | api.ShowQueue()
+                | api.ShowDoubts()
             ):
                 return succeed(self._told(command))
             case api.Resend(who=who, first=first, last=last):
@@ -150,6 +157,8 @@ class FakeApi:
                 return api.MessageTimes(
                     person=self.find(who), author="alice", number=number, text="hi", queued=1, delivered=2, seen=None
                 )
+            case api.ShowUnseen():
+                return api.Unseen(chats=tuple(self.unseen))
             case api.ShowQueue():
                 return api.Queue(waiting=tuple(self.waiting_lines), total=len(self.waiting_lines))
             case api.ShowDoubts():

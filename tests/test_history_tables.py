@@ -270,6 +270,23 @@ class LinesTest(HistoryTestCase):
         self.assertEqual(self.tables.lines.peer_of(self.conversation), BOB)
         self.assertIsNone(self.tables.lines.peer_of(99))
 
+    def test_unseen_counts_from_the_vector(self) -> None:
+        """What nobody has seen is counted from where the last line was seen, and nothing before it is read."""
+        connection = apsw.Connection(":memory:")
+        connection.execute(PEER_SCHEMA.script())
+        plans: list[str] = []
+
+        def note(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            plans.append(sql)
+            return True
+
+        connection.exec_trace = note
+        self.assertEqual(PEER_SCHEMA.tables(connection).lines.unseen(ME), [])
+        connection.exec_trace = None
+        plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {plans[-1]}", [ME])]
+        self.assertTrue(any("entry USING INDEX" in line and "stream=? AND seq>?" in line for line in plan), plan)
+        connection.close()
+
     def test_pages_use_an_index(self) -> None:
         """A page of a long history does not read all of it."""
         connection = apsw.Connection(":memory:")

@@ -4,8 +4,11 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
+
+from twisted.internet.defer import Deferred
 
 from p2pchat import api
 from p2pchat.ui.browsing import OPENING
@@ -133,6 +136,39 @@ class OpeningTests(RecallTests):
         self.assertEqual(sum("missed" in row for row in rows), 25)
         self.assertEqual(self.bob.told(api.Seen)[-1].numbers[-1], 26)
         self.assertEqual(self.desk().type("/connect bob")[0][:32], "-- history of the chat with bob;")
+
+    def test_told_who_wrote(self) -> None:
+        """A terminal that comes is told who wrote while nobody looked; once it was seen, none is told any more."""
+        self.open()
+        self.say("one", "two")
+        carol = self.world.node("carol")
+        carol.knows(self.bob)
+        self.bob.knows(carol)
+        carol.dials(self.bob)
+        self.world.settle()
+        self.say("hello", node=carol)
+        reader = self.desk(self.bob)
+        self.assertIn("-- not seen yet: carol 1, alice 2; /msg carol shows it", reader.rows)
+        reader.type("/msg carol")
+        self.assertIn("-- not seen yet: alice 2; /msg alice shows it", self.desk(self.bob).rows)
+        reader.type("/msg alice")
+        self.assertFalse(any("not seen yet" in row for row in self.desk(self.bob).rows))
+
+    def test_after_a_reset(self) -> None:
+        """What was missed before the other lost their history counts as seen as well, and is not shown for ever."""
+        self.open()
+        self.say("one")
+        self.alice = self.lose(self.alice, self.bob)
+        self.open()
+        self.say("two")
+        self.assertEqual([chat.count for chat in self.unseen(self.bob)], [2])
+        self.desk(self.bob).type("/connect alice")
+        self.assertEqual(self.unseen(self.bob), ())
+
+    def unseen(self, node: Node) -> tuple[api.UnseenChat, ...]:
+        reply = node.do(api.ShowUnseen())
+        assert isinstance(reply, api.Unseen)
+        return reply.chats
 
     def test_not_on_the_screen(self) -> None:
         """What did not reach the screen was not seen, and neither was what came after it."""
@@ -467,6 +503,7 @@ class ExportCommandTests(RecallTests):
         with mock.patch.dict(os.environ, HOME=str(self.directory)):
             self.desk().type("/export bob ~/chat.txt")
         self.assertIn("alice#1: one", (self.directory / "chat.txt").read_text())
+        self.assertIn("cannot write ~zoe/x: No such file", self.desk().type("/export bob ~zoe/x")[0])
 
     def test_whole_or_not_at_all(self) -> None:
         """If the store or the disk fails in the middle, or the person leaves, there is no file, nor a piece of one."""
@@ -475,4 +512,33 @@ class ExportCommandTests(RecallTests):
         with mock.patch("p2pchat.ui.newfile.os.fsync", side_effect=OSError(28, "No space left on device")):
             self.assertIn("there is no room on the disk", desk.type(f"/export bob {self.directory}/a")[-1])
         self.assertIn("cannot write", desk.type(f"/export bob {self.directory}/no/such")[-1])
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_long(self) -> None:
+        """While it goes on its progress is said, and the person types on; if they leave, nothing is left of it."""
+        self.open()
+        self.say(*(str(number) for number in range(450)))
+        desk = self.desk()
+        waiting: list[Deferred[None]] = []
+
+        def aside(work: Callable[[], None]) -> Deferred[None]:
+            waiting.append(Deferred())
+            return waiting[-1].addCallback(lambda _: work())
+
+        desk.aside = aside
+        shown: list[str] = []
+        before = len(desk.rows)
+        desk.type(f"/export bob {self.directory}/a", "/seen bob 1")
+        self.assertIn("-- alice#1 to bob: queued", desk.rows[-1])
+        while waiting and len(shown) < 2:
+            waiting.pop(0).callback(None)
+            desk.settle(3)
+            shown = [row for row in desk.rows[before:] if "lines so far" in row]
+        self.assertEqual(shown, [f"-- exporting the chat with bob: {count} lines so far" for count in (200, 400)])
+        self.assertEqual(len(os.listdir(self.directory)), 1)
+        desk.console.stop()
+        self.assertEqual(os.listdir(self.directory), [])
+        while waiting:
+            waiting.pop(0).callback(None)
+            desk.settle()
         self.assertEqual(os.listdir(self.directory), [])

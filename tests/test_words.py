@@ -359,6 +359,27 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(self.name_of_teller(self.friend), "bob")
         self.assertEqual(self.name_of_teller(person("b0b", id=ALICE.id)), f"b0b/{short_id(ALICE.id)}")
 
+    def test_X4_inside_lines(self):
+        """Also in lines from the store, in what waits, in what is in doubt and in who was not seen yet."""
+        self.successResultOf(self.api.execute(api.Contacts()))
+        shown = f"bob/{short_id(BOB.id)}"
+        who = self.stranger
+        line = api.StoredLine(
+            entry=1, person=who, mine=False, author="bob", number=1, text="x", kind="text", at=0, arrived=0
+        )
+        self.inner.lines = [line]
+        self.inner.waiting_lines = [api.QueuedLine(person=who, number=1, text="x", at=0, left=False)]
+        self.inner.doubts = [api.DoubtRange(person=who, mine=True, first=1, last=2, at=0)]
+        self.inner.unseen = [api.UnseenChat(person=who, count=1)]
+        for command, field in {
+            api.Search(words="x"): "lines",
+            api.ShowQueue(): "waiting",
+            api.ShowDoubts(): "doubts",
+            api.ShowUnseen(): "chats",
+        }.items():
+            (value,) = getattr(self.successResultOf(self.api.execute(command)), field)
+            self.assertEqual(value.person.name, shown, field)
+
     def test_alone(self):
         """Whose name is nobody else's is shown by it."""
         self.assertEqual(self.name_of_teller(self.stranger), "bob")

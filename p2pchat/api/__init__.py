@@ -42,6 +42,7 @@ from .commands import (
     ShowMessage,
     ShowNotifications,
     ShowQueue,
+    ShowUnseen,
     Status,
     Stop,
     Trust,
@@ -103,6 +104,7 @@ from .replies import (
     Resent,
     Safety,
     Started,
+    Unseen,
 )
 from .values import (
     DoubtRange,
@@ -110,6 +112,7 @@ from .values import (
     QueuedLine,
     ServerStatus,
     StoredLine,
+    UnseenChat,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +196,7 @@ __all__ = [
     "ShowQueue",
     "ShowRoster",
     "ShowServer",
+    "ShowUnseen",
     "Silent",
     "Started",
     "Status",
@@ -204,6 +208,8 @@ __all__ = [
     "TakenBack",
     "Trust",
     "Unblock",
+    "Unseen",
+    "UnseenChat",
     "Verify",
     "WhoAmI",
     "WhoIs",

@@ -169,6 +169,10 @@ class Search(Tagged, frozen=True, kw_only=True):
     """An `entry`: the page after it."""
 
 
+class ShowUnseen(Tagged, frozen=True, kw_only=True):
+    """How much others said that neither a person nor a program has seen yet. Reply: Unseen."""
+
+
 class ShowMessage(Tagged, frozen=True, kw_only=True):
     """When one of one's own messages was queued, delivered and seen. Reply: MessageTimes."""
 
@@ -301,6 +305,7 @@ Command = (
     | Displayed
     | ShowLines
     | Search
+    | ShowUnseen
     | ShowMessage
     | ShowQueue
     | Cancel

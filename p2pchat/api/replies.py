@@ -1,6 +1,6 @@
 """What a peer answers to a command."""
 
-from .values import DoubtRange, Person, QueuedLine, ServerStatus, StoredLine, Tagged
+from .values import DoubtRange, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
 
 
 class Done(Tagged, frozen=True, kw_only=True):
@@ -66,6 +66,12 @@ class Lines(Tagged, frozen=True, kw_only=True):
     lines: tuple[StoredLine, ...]
     more: bool
     """Whether there is another page."""
+
+
+class Unseen(Tagged, frozen=True, kw_only=True):
+    """Chats with lines that nobody here has seen yet."""
+
+    chats: tuple[UnseenChat, ...]
 
 
 class MessageTimes(Tagged, frozen=True, kw_only=True):
@@ -139,6 +145,7 @@ Reply = (
     | Accepted
     | PeerStatus
     | Lines
+    | Unseen
     | MessageTimes
     | Queue
     | Doubts

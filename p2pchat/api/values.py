@@ -96,6 +96,13 @@ class StoredLine(Value, frozen=True, kw_only=True):
     """It was sent again on request."""
 
 
+class UnseenChat(Value, frozen=True, kw_only=True):
+    """What somebody said and nobody here has seen yet."""
+
+    person: Person
+    count: int
+
+
 class QueuedLine(Value, frozen=True, kw_only=True):
     """One of one's own messages that is not delivered."""
 

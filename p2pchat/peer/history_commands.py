@@ -22,6 +22,7 @@ MAX_DAYS = 36_500
 HistoryCommand = (
     api.ShowLines
     | api.Search
+    | api.ShowUnseen
     | api.ShowMessage
     | api.ShowQueue
     | api.Cancel
@@ -51,6 +52,8 @@ class HistoryCommands:
                 return await self._show_lines(command)
             case api.Search():
                 return await self._search(command)
+            case api.ShowUnseen():
+                return await self._show_unseen()
             case api.ShowMessage(who=who, number=number):
                 return await self._show_message(who, number)
             case api.ShowQueue(who=who):
@@ -107,6 +110,19 @@ class HistoryCommands:
             lambda tables: history.search(tables, me, words, wire, count, before), long=True
         )
         return self._lines(found)
+
+    async def _show_unseen(self) -> Reply:
+        me = self._me
+        found = await self._peer.environment.database.read(
+            lambda tables: [(tables.lines.peer_of(chat), count) for chat, count in tables.lines.unseen(me)], long=True
+        )
+        return api.Unseen(
+            chats=tuple(
+                api.UnseenChat(person=self._peer.people.person(peer), count=count)
+                for peer, count in found
+                if peer is not None
+            )
+        )
 
     async def _receive(self, command: api.Receive) -> Reply:
         wire = self._wire(self._someone(command.who)) if command.who else None

@@ -208,13 +208,28 @@ def display(tables: PeerTables, two: Two, entry: int) -> tuple[bytes, int] | Non
     if found is None or found.author != two.them or found.conversation != two.conversation or found.history:
         return None
     stream = tables.streams.get(found.stream)
-    vector = tables.vectors.get(found.stream, two.me)
-    if vector is None:
-        vector = Vector(found.stream, two.me, None, stream.first, stream.first - 1, stream.base, 0, 0)
+    vector = _own_vector(tables, two, stream)
     if found.seq <= vector.seen:
         return None
     tables.vectors.put(vector._replace(seen=found.seq))
+    if stream.state == "current":
+        _see_closed(tables, two)
     return stream.name, found.seq
+
+
+def _see_closed(tables: PeerTables, two: Two) -> None:
+    """All that stands in streams that the far side has given up came before what is in its current one."""
+    for stream in tables.streams.of_conversation(two.conversation):
+        if stream.author == two.them and stream.state == "closed":
+            vector = _own_vector(tables, two, stream)
+            if vector.seen < stream.seq:
+                tables.vectors.put(vector._replace(seen=stream.seq))
+
+
+def _own_vector(tables: PeerTables, two: Two, stream: Stream) -> Vector:
+    """How far we are in a stream of the far side."""
+    vector = tables.vectors.get(stream.stream, two.me)
+    return vector or Vector(stream.stream, two.me, None, stream.first, stream.first - 1, stream.base, 0, 0)
 
 
 def waiting(tables: PeerTables, two: Two) -> tuple[tuple[int, ...], int]:

@@ -83,6 +83,18 @@ class Lines:
             return [stored_entry(found) for found in rows(self._connection, sql, (me, after, count))]
         return self._select(f"{_NEW} {rest}", conversation, me, after, count)
 
+    def unseen(self, me: bytes) -> list[tuple[int, int]]:
+        """How much of what others said nobody has seen yet, as (conversation, count), the newest first."""
+        return rows(
+            self._connection,
+            "SELECT stream.conversation, count(*) FROM stream JOIN party ON party.party = stream.author "
+            "LEFT JOIN vector ON vector.stream = stream.stream AND vector.reader != stream.author "
+            "CROSS JOIN entry ON entry.stream = stream.stream AND entry.seq > coalesce(vector.seen, 0) "
+            "WHERE party.peer != ? AND entry.history = 0 AND entry.bytes IS NOT NULL "
+            "AND entry.kind NOT IN ('reset', 'void') GROUP BY stream.conversation ORDER BY max(entry.entry) DESC",
+            (me,),
+        )
+
     def last_of_each_stream(self, me: bytes, after: int, upto: int, conversation: int | None) -> list[tuple[int, int]]:
         """The last entries of others that arrived after one and up to another, as (conversation, arrival number)."""
         return rows(

@@ -26,6 +26,7 @@ from .commands import NoChat, parse
 from .conversation import Conversation, consent, refusal
 from .drawing import Line, note
 from .export import Aside
+from .fate import unseen_line
 from .help import help_lines
 from .recall import Recall, Recalled
 from .receipts import Receipts
@@ -126,6 +127,9 @@ class Console:
             doubts = await self._api.execute(api.ShowDoubts())
             if isinstance(doubts, api.Doubts) and doubts.doubts:
                 self._tell(api.ShowDoubts(), doubts)
+            unseen = await self._api.execute(api.ShowUnseen()) if self._looks else None
+            if isinstance(unseen, api.Unseen) and unseen.chats:
+                self._say(unseen_line(unseen.chats))
         except UserError as error:
             self._say(str(error))
         if to is not None:

@@ -10,6 +10,7 @@ It is read page by page, oldest first, so that no memory grows with the chat; th
 everything from others is cleaned; in JSON it is as it was sent, in printable ASCII.
 """
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -69,7 +70,7 @@ class Exporting:
     ) -> None:
         self._api = held
         self._person = person
-        self._path = Path(path).expanduser()
+        self._path = Path(os.path.expanduser(path))  # which, unlike Path's, takes what it does not know as it is
         self._as_json = as_json
         self._aside = aside
         self._now = now

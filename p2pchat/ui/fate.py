@@ -4,7 +4,7 @@ What became of messages, in words: what waits and why, when it arrived, what may
 The replies of the api about it, and the questions before something is deleted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from p2pchat import api
@@ -13,6 +13,9 @@ from p2pchat.core.text import Kind, clean
 from .numbers import count_of
 from .tables import local_time
 from .words import in_doubt, name_of, reason_of, typable
+
+SHOWN_CHATS = 8
+"""With unseen lines that are named."""
 
 SHOWN_TEXT = 60
 """Characters of a waiting message that are shown: enough to know it again."""
@@ -63,6 +66,15 @@ def _waiting(line: api.QueuedLine) -> str:
     text = clean(" ".join(line.text.split()), Kind.LINE)
     shown = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]} ..."
     return f"#{line.number} {local_time(line.at)}{' (may have left)' if line.left else ''}: {shown}"
+
+
+def unseen_line(chats: Sequence[api.UnseenChat]) -> str:
+    """Who said something that nobody has seen yet."""
+    named = [f"{name_of(chat.person)} {chat.count}" for chat in chats[:SHOWN_CHATS]]
+    more = [f"{len(chats) - SHOWN_CHATS} others"] if len(chats) > SHOWN_CHATS else []
+    name = typable(chats[0].person)
+    how = f"/msg {name}" if chats[0].person.chat != "none" else f"/history {name}"
+    return f"not seen yet: {', '.join([*named, *more])}; {how} shows it"
 
 
 # --- one message

@@ -27,8 +27,8 @@ class NewFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name[:100]}.{token_hex(8)}")
         try:
+            self._temporary = path.with_name(f".{path.name[:100]}.{token_hex(8)}")
             if os.path.lexists(path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

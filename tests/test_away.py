@@ -1,0 +1,59 @@
+"""What a person sees, at real terminals on real peers, of messages to somebody who is away."""
+
+from tests.background import Background
+
+
+class AwayTests(Background):
+    """Alice and bob, who know each other, each with a peer in the background, and a server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start_server()
+        self.daemonize("alice")
+        self.daemonize("bob")
+        self.befriend("alice", "bob")
+
+    def test_queued_delivered_seen(self) -> None:
+        """What is typed while bob is away waits, over our restart too, goes out in order, is delivered, then seen."""
+        self.stop("bob")
+        alice = self.attach("alice")
+        alice.wait_for("/quit leaves")
+        alice.type("/connect bob")
+        alice.wait_for("[bob] >")
+        alice.type("one")
+        alice.wait_for("alice#1 (queued for bob): one")
+        alice.type("two")
+        alice.wait_for("alice#2 (queued for bob): two")
+        alice.type("oops")
+        alice.wait_for("alice#3 (queued for bob): oops")
+        alice.type("/cancel 3")
+        alice.wait_for("#3 to bob was taken back before it left")
+        alice.type("/stop")
+        self.assertEqual(alice.wait(), 0)
+        self.daemonize("alice")
+        alice = self.attach("alice")
+        alice.wait_for("/quit leaves")
+        alice.type("/msg bob")
+        alice.wait_for("(queued): one")
+        alice.type("/queue")
+        alice.wait_for("for bob: ")
+        alice.wait_for("#2 ")
+        self.daemonize("bob")
+        alice.wait_for("#1 #2 delivered")
+        bob = self.attach("bob")
+        bob.wait_for("/quit leaves")
+        bob.type("/msg alice")
+        bob.wait_for("not seen before:")
+        bob.wait_for("alice#1: one")
+        bob.wait_for("alice#2: two")
+        bob.wait_for("end of history")
+        alice.wait_for("bob: #1 #2 seen")
+        alice.type("/seen 1")
+        alice.wait_for("alice#1 to bob: queued ")
+        alice.wait_for(", seen ")
+        alice.type("/export bob.txt")
+        alice.wait_for("3 lines, is in ")
+        alice.type("/export bob.txt")
+        alice.wait_for("there is a file bob.txt already")
+        text = (self.directory / "bob.txt").read_text()
+        self.assertRegex(text, r"^-- chat: bob \(.*\)\n\S+ \S+ alice#1: one\n\S+ \S+ alice#2: two\n")
