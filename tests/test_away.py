@@ -1,5 +1,9 @@
 """What a person sees, at real terminals on real peers, of messages to somebody who is away."""
 
+import json
+import os
+import signal
+
 from tests.background import Background
 
 
@@ -57,3 +61,39 @@ class AwayTests(Background):
         alice.wait_for("there is a file bob.txt already")
         text = (self.directory / "bob.txt").read_text()
         self.assertRegex(text, r"^-- chat: bob \(.*\)\n\S+ \S+ alice#1: one\n\S+ \S+ alice#2: two\n")
+
+    def test_in_the_middle_of_a_chat(self) -> None:
+        """What is typed after bob's machine died is queued for him, and delivered when he is back, said in one line."""
+        alice = self.attach("alice")
+        alice.wait_for("/quit leaves")
+        alice.type("/connect bob")
+        alice.wait_for("[bob] >")
+        alice.type("hello")
+        alice.wait_for("bob: #1 delivered")
+        os.kill(self.status("bob")["pid"], signal.SIGKILL)
+        alice.wait_for("the link to bob is lost")
+        alice.type("are you there?")
+        alice.wait_for("alice#2 (queued for bob): are you there?")
+        alice.type("/queue")
+        alice.wait_for("for bob: there is no link now; they go out by themselves when it is back")
+        self.daemonize("bob")
+        alice.wait_for("bob is back; #2 delivered")
+
+    def test_through_a_pipe(self) -> None:
+        """A program that writes the same commands gets what it asks for, and nothing old that it did not ask for."""
+        self.run_p2pchat("send", "bob", "old", "--wait", "delivered", "--state", "alice")
+        self.stop("alice")
+        reading, writing = os.pipe()
+        self.start(self.peer_words("alice", "--join", self.link or ""), "alice.out", stdin=reading)
+        os.close(reading)
+        self.addCleanup(os.close, writing)
+        self.wait_for("alice.out", "online at")
+        os.write(writing, b"/connect bob\nnew\n")
+        self.wait_for("alice.out", ": new")
+        self.assertNotIn("old", self.wait_for("alice.out", "#2 delivered"))
+        os.write(writing, f"/history bob\n/search OLD\n/export bob {self.directory}/x.jsonl\n".encode())
+        text = self.wait_for("alice.out", "2 lines, is in ")
+        self.assertRegex(text, r"\n\S+ \S+ alice#1: old\n\S+ \S+ alice#2: new\n-- end of history\n")
+        self.assertRegex(text, r"\n\[1\] \S+ \S+ alice#1 to bob: old\n-- that is all\n")
+        lines = [json.loads(line)["text"] for line in (self.directory / "x.jsonl").read_text().splitlines()]
+        self.assertEqual(lines, ["old", "new"])

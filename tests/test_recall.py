@@ -76,9 +76,10 @@ class HistoryCommandTests(RecallTests):
     def test_many_lines(self) -> None:
         """More lines than the api gives at once come as one page, in order."""
         self.open()
-        self.say(*map(str, range(230)))
-        rows = self.desk().type("/history bob 220")
-        self.assertEqual([row.rpartition(": ")[2] for row in rows[1:-1]], [str(n) for n in range(10, 230)])
+        self.say(*map(str, range(13)))
+        with mock.patch("p2pchat.ui.browsing.PAGE_MOST", 5):
+            rows = self.desk().type("/history bob 12")
+        self.assertEqual([row.rpartition(": ")[2] for row in rows[1:-1]], [str(n) for n in range(1, 13)])
 
     def test_nothing(self) -> None:
         """Where nothing was said, and for nobody, it is one line."""
@@ -463,7 +464,7 @@ class ExportCommandTests(RecallTests):
     def test_json(self) -> None:
         """As JSON lines it is whole, in printable ASCII, over many pages."""
         self.open()
-        texts = [*(f"{number} é\x1b\u202e" for number in range(450)), "y" * 16_000]
+        texts = [*(f"{number} é\x1b\u202e" for number in range(12)), *["y" * 16_000] * 13]
         self.say(*texts)
         file = self.directory / "bob.jsonl"
         self.desk().type(f"/export bob {file}")
@@ -471,7 +472,7 @@ class ExportCommandTests(RecallTests):
         self.assertEqual(set(data) - set(range(32, 127)), {10})
         found = [json.loads(line) for line in data.splitlines()]
         self.assertEqual([line["text"] for line in found], texts)
-        self.assertEqual([line["number"] for line in found], list(range(1, 452)))
+        self.assertEqual([line["number"] for line in found], list(range(1, 26)))
         self.assertEqual(
             {name: found[0][name] for name in ("chat", "chat_id", "mine", "author", "kind", "state", "history")},
             {
@@ -517,7 +518,7 @@ class ExportCommandTests(RecallTests):
     def test_long(self) -> None:
         """While it goes on its progress is said, and the person types on; if they leave, nothing is left of it."""
         self.open()
-        self.say(*(str(number) for number in range(450)))
+        self.say(*(str(number) for number in range(9)))
         desk = self.desk()
         waiting: list[Deferred[None]] = []
 
@@ -528,13 +529,14 @@ class ExportCommandTests(RecallTests):
         desk.aside = aside
         shown: list[str] = []
         before = len(desk.rows)
+        self.enterContext(mock.patch("p2pchat.ui.export.PAGE_LINES", 4))
         desk.type(f"/export bob {self.directory}/a", "/seen bob 1")
         self.assertIn("-- alice#1 to bob: queued", desk.rows[-1])
         while waiting and len(shown) < 2:
             waiting.pop(0).callback(None)
             desk.settle(3)
             shown = [row for row in desk.rows[before:] if "lines so far" in row]
-        self.assertEqual(shown, [f"-- exporting the chat with bob: {count} lines so far" for count in (200, 400)])
+        self.assertEqual(shown, [f"-- exporting the chat with bob: {count} lines so far" for count in (4, 8)])
         self.assertEqual(len(os.listdir(self.directory)), 1)
         desk.console.stop()
         self.assertEqual(os.listdir(self.directory), [])
