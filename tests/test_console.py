@@ -50,7 +50,7 @@ class ConsoleTests(SynchronousTestCase):
     def asked(self):
         """What the api was asked, without what is shown of a chat that is opened."""
         asked, self.api.asked[:] = list(self.api.asked), []
-        return [command for command in asked if not isinstance(command, api.ShowLines)]
+        return [command for command in asked if not isinstance(command, api.ShowLines | api.ShowUnseen)]
 
     def test_connect_and_talk(self):
         """/connect makes the chat the current one, and lines go there."""

@@ -283,7 +283,7 @@ class LinesTest(HistoryTestCase):
         connection.exec_trace = note
         self.assertEqual(PEER_SCHEMA.tables(connection).lines.unseen(ME), [])
         connection.exec_trace = None
-        plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {plans[-1]}", [ME])]
+        plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {plans[-1]}", [ME, None])]
         self.assertTrue(any("entry USING INDEX" in line and "stream=? AND seq>?" in line for line in plan), plan)
         connection.close()
 

@@ -195,6 +195,17 @@ class OpeningTests(RecallTests):
         self.assertEqual(undated(desk.type("/msg bob"))[1:], ["DATE alice#1: before", "-- end of history"])
         self.assertEqual(self.bob.told(api.Seen)[-1].numbers, (1,))
 
+    def test_they_never_wrote(self) -> None:
+        """In a chat in which only we spoke, however much, the first thing that the other says counts as seen."""
+        self.open()
+        self.say(*map(str, range(12)))
+        with mock.patch("p2pchat.ui.browsing.MOST_MISSED", 5), mock.patch("p2pchat.ui.browsing.PAGE_MOST", 5):
+            desk = self.desk()
+            desk.type("/connect bob")
+        self.say("at last", node=self.bob, who="alice")
+        desk.settle()
+        self.assertEqual(self.bob.told(api.Seen)[-1].numbers, (1,))
+
     def test_missed_without_end(self) -> None:
         """However much was missed, a screenful is shown, and nothing counts as seen before /more showed the rest."""
         self.open()
@@ -230,7 +241,7 @@ class SearchCommandTests(RecallTests):
         self.assertIn("DATE alice#11 (found): the café", rows)
         self.assertEqual(rows[-2], "  DATE bob#11: was closed")
         self.assertIn("  DATE bob#6: line 11", undated(desk.type("/more")))
-        self.assertEqual(desk.type("/jump 3"), ["-- 2 lines were found so far; say one of 1 to 2"])
+        self.assertEqual(desk.type("/jump 3"), ["-- there is no [3] among what was found; the last is [2]"])
 
     def test_pages(self) -> None:
         """/more goes on with a search, and the numbers go on."""

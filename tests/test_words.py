@@ -370,7 +370,7 @@ class NamesTests(SynchronousTestCase):
         self.inner.lines = [line]
         self.inner.waiting_lines = [api.QueuedLine(person=who, number=1, text="x", at=0, left=False)]
         self.inner.doubts = [api.DoubtRange(person=who, mine=True, first=1, last=2, at=0)]
-        self.inner.unseen = [api.UnseenChat(person=who, count=1)]
+        self.inner.unseen = [api.UnseenChat(person=who, count=1, entry=1)]
         for command, field in {
             api.Search(words="x"): "lines",
             api.ShowQueue(): "waiting",

@@ -172,6 +172,9 @@ class Search(Tagged, frozen=True, kw_only=True):
 class ShowUnseen(Tagged, frozen=True, kw_only=True):
     """How much others said that neither a person nor a program has seen yet. Reply: Unseen."""
 
+    who: str = ""
+    """Only somebody; empty: everybody."""
+
 
 class ShowMessage(Tagged, frozen=True, kw_only=True):
     """When one of one's own messages was queued, delivered and seen. Reply: MessageTimes."""

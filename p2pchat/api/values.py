@@ -101,6 +101,8 @@ class UnseenChat(Value, frozen=True, kw_only=True):
 
     person: Person
     count: int
+    entry: int
+    """The `entry` of the newest."""
 
 
 class QueuedLine(Value, frozen=True, kw_only=True):

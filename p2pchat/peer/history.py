@@ -178,6 +178,15 @@ def new_to_program(tables: PeerTables, me: bytes, cursor: str, wire: bytes | Non
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
 
 
+def unseen(tables: PeerTables, me: bytes, wire: bytes | None) -> list[tuple[bytes, int, int]]:
+    """How much nobody has seen yet of what others said, or of what one said: (who, count, newest entry)."""
+    row = _row_of(tables, wire)
+    if wire is not None and not row:
+        return []
+    found = [(tables.lines.peer_of(chat), count, last) for chat, count, last in tables.lines.unseen(me, row or None)]
+    return [(peer, count, last) for peer, count, last in found if peer is not None]
+
+
 def life_of(tables: PeerTables, me: bytes, them: bytes, wire: bytes, number: int) -> Life | None:
     """What became of our message `number`; None if there is none."""
     conversation = tables.conversations.by_id(wire)

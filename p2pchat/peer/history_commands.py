@@ -52,8 +52,8 @@ class HistoryCommands:
                 return await self._show_lines(command)
             case api.Search():
                 return await self._search(command)
-            case api.ShowUnseen():
-                return await self._show_unseen()
+            case api.ShowUnseen(who=who):
+                return await self._show_unseen(who)
             case api.ShowMessage(who=who, number=number):
                 return await self._show_message(who, number)
             case api.ShowQueue(who=who):
@@ -111,17 +111,14 @@ class HistoryCommands:
         )
         return self._lines(found)
 
-    async def _show_unseen(self) -> Reply:
-        me = self._me
+    async def _show_unseen(self, who: str) -> Reply:
+        me, wire = self._me, self._wire(self._someone(who)) if who else None
         found = await self._peer.environment.database.read(
-            lambda tables: [(tables.lines.peer_of(chat), count) for chat, count in tables.lines.unseen(me)], long=True
+            lambda tables: history.unseen(tables, me, wire), long=not who
         )
+        person = self._peer.people.person
         return api.Unseen(
-            chats=tuple(
-                api.UnseenChat(person=self._peer.people.person(peer), count=count)
-                for peer, count in found
-                if peer is not None
-            )
+            chats=tuple(api.UnseenChat(person=person(peer), count=count, entry=last) for peer, count, last in found)
         )
 
     async def _receive(self, command: api.Receive) -> Reply:

@@ -83,16 +83,18 @@ class Lines:
             return [stored_entry(found) for found in rows(self._connection, sql, (me, after, count))]
         return self._select(f"{_NEW} {rest}", conversation, me, after, count)
 
-    def unseen(self, me: bytes) -> list[tuple[int, int]]:
-        """How much of what others said nobody has seen yet, as (conversation, count), the newest first."""
+    def unseen(self, me: bytes, conversation: int | None = None) -> list[tuple[int, int, int]]:
+        """How much of what others said nobody has seen yet: (conversation, count, newest entry), the newest first."""
         return rows(
             self._connection,
-            "SELECT stream.conversation, count(*) FROM stream JOIN party ON party.party = stream.author "
+            "SELECT stream.conversation, count(*), max(entry.entry) "
+            "FROM stream JOIN party ON party.party = stream.author "
             "LEFT JOIN vector ON vector.stream = stream.stream AND vector.reader != stream.author "
             "CROSS JOIN entry ON entry.stream = stream.stream AND entry.seq > coalesce(vector.seen, 0) "
             "WHERE party.peer != ? AND entry.history = 0 AND entry.bytes IS NOT NULL "
-            "AND entry.kind NOT IN ('reset', 'void') GROUP BY stream.conversation ORDER BY max(entry.entry) DESC",
-            (me,),
+            "AND entry.kind NOT IN ('reset', 'void') AND (?2 IS NULL OR stream.conversation = ?2) "
+            "GROUP BY stream.conversation ORDER BY max(entry.entry) DESC",
+            (me, conversation),
         )
 
     def last_of_each_stream(self, me: bytes, after: int, upto: int, conversation: int | None) -> list[tuple[int, int]]:

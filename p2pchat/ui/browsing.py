@@ -115,7 +115,7 @@ class Browser:
         if not self._hits:
             raise UsageError("nothing was found yet; /search WORDS first")
         if hit > len(self._hits):
-            raise UsageError(f"{len(self._hits)} lines were found so far; say one of 1 to {len(self._hits)}")
+            raise UsageError(f"there is no [{hit}] among what was found; the last is [{len(self._hits)}]")
         line = self._hits[hit - 1]
         reply = await self._ask(api.ShowLines(who=line.person.id, count=AROUND, around=line.entry))
         self._next = _Place(line.person.id, PAGE, reply.lines[0].entry, from_end=False)
@@ -143,11 +143,14 @@ class Browser:
 
         And whether there are more before them, and whether none of those is unseen.
         """
+        unseen = await self._api.execute(api.ShowUnseen(who=person.id))
+        assert isinstance(unseen, api.Unseen)
+        count, last = (unseen.chats[0].count, unseen.chats[0].entry) if unseen.chats else (0, 0)
         found, more = await self._gather(person.id, OPENING, None)
-        while more and not _reaches_seen(found) and len(found) < MOST_MISSED:
+        while more and _new_until(found, last) < count and len(found) < MOST_MISSED:
             older, more = await self._gather(person.id, PAGE_MOST, found[0].entry)
             found = [*older, *found]
-        whole = not more or _reaches_seen(found)
+        whole = not more or _new_until(found, last) >= count
         first_new = next((at for at, line in enumerate(found) if line.state == "new"), len(found))
         start = max(0, min(first_new, len(found) - OPENING))
         return found[start:], more or start > 0, whole
@@ -188,6 +191,11 @@ class Browser:
         reply = await self._api.execute(command)
         assert isinstance(reply, api.Lines)
         return reply
+
+
+def _new_until(lines: Sequence[api.StoredLine], entry: int) -> int:
+    """How many of these nobody saw, up to one of them: what came later is on this screen as it came."""
+    return sum(line.state == "new" and line.entry <= entry for line in lines)
 
 
 def _reaches_seen(lines: Sequence[api.StoredLine]) -> bool:
