@@ -55,6 +55,8 @@ class Desk:
         self.node = node
         self.rows: list[str] = []
         self.kept: list[str] = []
+        self.forgotten = 0
+        """How often what was typed was forgotten."""
         self.looks = True
         """Whether what is shown reaches the screen."""
         self.aside = at_once
@@ -76,6 +78,9 @@ class Desk:
 
     def keep(self, text: str) -> None:
         self.kept.append(text)
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
     def settle(self, seconds: float = 1.0) -> None:
         """Let everything happen that follows, and be seen."""

@@ -142,6 +142,8 @@ class FakeApi:
             case api.Forget(who=who):
                 self.find(who)
                 return succeed(api.Forgotten(count=3, waiting=1, out_of_reach=f"not in reach: what {who} has"))
+            case api.ShowRetention():
+                return succeed(api.Retention(days=None, chats=()))
             case api.SetRetention(who="") | api.MoveCursor(who=""):
                 return succeed(api.Done())
             case _:

@@ -31,6 +31,9 @@ class FakeScreen:
     def keep(self, text):
         self.kept.append(text)
 
+    def forget(self):
+        pass
+
 
 class ConsoleTests(SynchronousTestCase):
     """At a prompt."""

@@ -196,6 +196,19 @@ class PromptTests(SynchronousTestCase):
         self.press("Up", "Enter")
         self.wait_for("alice#2: again")
 
+    def test_forgotten(self):
+        """After /forget the up key brings back nothing of what was typed before; what is being typed stays."""
+        self.chat()
+        self.line("secret")
+        self.wait_for("alice#1: secret")
+        self.line("/forget bob yes")
+        self.wait_for("3 messages deleted")
+        self.tmux("send-keys", "-l", "new")
+        self.press("Up", "Up", "Enter")
+        self.wait_for("alice#2: new")
+        self.press("Up", "Enter")
+        self.wait_for("alice#3: new")
+
     def test_crash(self):
         """A UI that crashes is logged, gives the terminal back, and ends the peer in order."""
         self.chat()

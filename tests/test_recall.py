@@ -423,6 +423,7 @@ class ForgetCommandTests(RecallTests):
         desk.type("/search one")
         rows = desk.type("/forget bob yes")
         self.assertEqual(rows[:2], ["-- deleting what was said with bob ...", "-- 2 messages deleted"])
+        self.assertEqual(desk.forgotten, 1)
         self.assertIn("not in reach: what bob has", rows[2])
         self.assertEqual(desk.type("/history bob"), ["-- nothing was said in that chat so far"])
         self.assertEqual(desk.type("/search one")[0], "-- nothing was found")
@@ -441,7 +442,18 @@ class ForgetCommandTests(RecallTests):
         self.assertEqual(self.texts_here(self.alice, "bob"), ["old", "young"])
         self.assertIn("kept for 2 days", desk.type("/retention bob 2 yes")[-1])
         self.assertEqual(self.texts_here(self.alice, "bob"), ["young"])
-        self.assertEqual(desk.type("/retention bob off"), ["-- all that is said with bob is kept"])
+        self.assertEqual(
+            desk.type("/retention"),
+            [
+                "-- what is said with bob is kept for 2 days, and then deleted",
+                "-- what is said in the other chats is kept for ever",
+            ],
+        )
+        self.assertEqual(desk.type("/retention bob off"), ["-- what is said with bob is kept for ever"])
+        desk.type("/retention 90 yes")
+        self.assertEqual(
+            desk.type("/retention")[1], "-- what is said in the other chats is kept for 90 days, and then deleted"
+        )
         self.assertIn("in all chats", desk.type("/retention 1")[0])
         self.assertIn("1 to 36500", desk.type("/retention 40000 yes")[0])
 

@@ -235,6 +235,10 @@ class SetRetention(Tagged, frozen=True, kw_only=True):
     """Only the chat with somebody; empty: all chats without a setting of their own."""
 
 
+class ShowRetention(Tagged, frozen=True, kw_only=True):
+    """For how long what is said is kept. Reply: Retention."""
+
+
 class Receive(Tagged, frozen=True, kw_only=True):
     """
     The first messages of others after a named cursor, in order of arrival; it does not move. Reply: Lines.
@@ -318,6 +322,7 @@ Command = (
     | FetchHistory
     | Forget
     | SetRetention
+    | ShowRetention
     | Receive
     | MoveCursor
     | ShowNotifications

@@ -1,6 +1,6 @@
 """What a peer answers to a command."""
 
-from .values import DoubtRange, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
+from .values import DoubtRange, KeptChat, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
 
 
 class Done(Tagged, frozen=True, kw_only=True):
@@ -110,6 +110,15 @@ class Resent(Tagged, frozen=True, kw_only=True):
     count: int
 
 
+class Retention(Tagged, frozen=True, kw_only=True):
+    """For how many days what is said is kept; None: for ever."""
+
+    days: int | None
+    """In all chats without a setting of their own."""
+    chats: tuple[KeptChat, ...]
+    """Those with one."""
+
+
 class Forgotten(Tagged, frozen=True, kw_only=True):
     """What was deleted, and what that cannot reach."""
 
@@ -150,6 +159,7 @@ Reply = (
     | Queue
     | Doubts
     | Resent
+    | Retention
     | Forgotten
     | Notifications
 )

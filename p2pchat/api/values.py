@@ -105,6 +105,14 @@ class UnseenChat(Value, frozen=True, kw_only=True):
     """The `entry` of the newest."""
 
 
+class KeptChat(Value, frozen=True, kw_only=True):
+    """For how long what is said in one chat is kept."""
+
+    person: Person
+    days: int | None
+    """None: for ever."""
+
+
 class QueuedLine(Value, frozen=True, kw_only=True):
     """One of one's own messages that is not delivered."""
 

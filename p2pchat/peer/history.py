@@ -14,6 +14,7 @@ from ..core.search import query
 from ..storage.entries import StoredEntry
 from ..storage.lines import Place, WaitingEntry
 from ..storage.peer_tables import PeerTables
+from ..storage.remembered import EVERYWHERE
 from ..storage.vectors import Vector
 from .ledger import Two
 
@@ -220,6 +221,14 @@ def queue_of(tables: PeerTables, me: bytes, wire: bytes | None) -> tuple[list[tu
         if peer is not None:
             found.append((peer, entry))
     return found, tables.lines.count_waiting(me, row or None)
+
+
+def retention(tables: PeerTables) -> tuple[int | None, list[tuple[bytes, int | None]]]:
+    """For how many days what is said is kept (None: for ever): in all chats, and where one has its own setting."""
+    kept = tables.retentions.all()
+    everywhere = kept.pop(EVERYWHERE, None)
+    chats = ((tables.lines.peer_of(conversation), days) for conversation, days in kept.items())
+    return everywhere, [(peer, days) for peer, days in chats if peer is not None]
 
 
 def move_cursor(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, entry: int) -> list[tuple[Two, int]]:

@@ -32,6 +32,7 @@ HistoryCommand = (
     | api.FetchHistory
     | api.Forget
     | api.SetRetention
+    | api.ShowRetention
     | api.Receive
     | api.MoveCursor
 )
@@ -66,6 +67,8 @@ class HistoryCommands:
                 return await self._move_cursor(command)
             case api.SetRetention(days=days, who=who):
                 return await self._set_retention(days, who)
+            case api.ShowRetention():
+                return await self._show_retention()
             case api.Forget(who=who):
                 return await self._forget(who)
             case _:
@@ -215,6 +218,13 @@ class HistoryCommands:
         wire = self._wire(self._someone(who)) if who else None
         await self._forgetting.set_retention(wire, days)
         return api.Done()
+
+    async def _show_retention(self) -> Reply:
+        everywhere, chats = await self._peer.environment.database.read(history.retention)
+        person = self._peer.people.person
+        return api.Retention(
+            days=everywhere, chats=tuple(api.KeptChat(person=person(peer), days=days) for peer, days in chats)
+        )
 
     # --- people
 

@@ -7,7 +7,7 @@ from p2pchat.core.text import Kind, cell_width, clean
 
 from .actions import Fingerprint
 from .alerts import notification_lines
-from .fate import doubt_lines, queue_lines, times
+from .fate import doubt_lines, queue_lines, retention_lines, times
 from .numbers import count_of
 from .words import host_of, name_of, reason_of, short_id, split_address
 
@@ -39,6 +39,8 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
             return [times(reply)]
         case api.Doubts(doubts=doubts):
             return doubt_lines(doubts)
+        case api.Retention():
+            return retention_lines(reply)
         case api.Resent(count=count):
             return [
                 f"{count_of(count)} sent again" if count else "nothing had to be sent again: all of it waits already"

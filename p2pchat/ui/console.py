@@ -51,6 +51,9 @@ class Screen(Protocol):
     def keep(self, text: str) -> None:
         """A line was refused: give it back to whoever typed it."""
 
+    def forget(self) -> None:
+        """What was typed so far cannot be called back any more."""
+
 
 @dataclass(slots=True)
 class _Typed:
@@ -91,7 +94,7 @@ class Console:
         self._narrator = Narrator()
         self._looks = looks
         self._browser = Browser(held, self.conversation, screen.show)
-        self._recall = Recall(held, self._browser, self._say, aside, clock.seconds)
+        self._recall = Recall(held, self._browser, self._say, screen.forget, aside, clock.seconds)
         self._receipts = Receipts()
         self._receipts_due: IDelayedCall | None = None
         self._lines: deque[_Typed] = deque()

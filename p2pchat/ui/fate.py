@@ -12,7 +12,7 @@ from p2pchat.core.text import Kind, clean
 
 from .numbers import count_of
 from .tables import local_time
-from .words import in_doubt, name_of, reason_of, typable
+from .words import in_doubt, name_of, typable
 
 SHOWN_CHATS = 8
 """With unseen lines that are named."""
@@ -87,7 +87,7 @@ def times(told: api.MessageTimes) -> str:
     if told.taken_back:
         facts.append("taken back before it left")
     elif told.refused:
-        facts.append(f"not delivered: {name} cannot take it ({reason_of(told.refused)})")
+        facts.append(f"not delivered: {name} cannot take it ({clean(told.refused, Kind.LINE)})")
     elif told.delivered is None and told.seen is None:
         facts.append(f"not delivered yet: {why_waiting(told.person)}")
     facts += [f"delivered {local_time(told.delivered)}"] if told.delivered is not None else []
@@ -111,8 +111,8 @@ def doubt_lines(doubts: Iterable[api.DoubtRange]) -> list[str]:
 def forgotten(reply: api.Forgotten) -> list[str]:
     """What was deleted, what stays, and what is out of reach."""
     deleted = f"{count_of(reply.count)} deleted" if reply.count else "nothing was there to be deleted"
-    stays = f"{count_of(reply.waiting)} wait to be delivered and stay until then" if reply.waiting else ""
-    return ["; ".join(part for part in (deleted, stays) if part), clean(reply.out_of_reach, Kind.LINE)]
+    stays = f"; what waits to be delivered stays until then ({reply.waiting})" if reply.waiting else ""
+    return [f"{deleted}{stays}", clean(reply.out_of_reach, Kind.LINE)]
 
 
 def question(command: api.Forget | api.SetRetention, person: api.Person | None) -> list[str]:
@@ -133,6 +133,15 @@ def question(command: api.Forget | api.SetRetention, person: api.Person | None) 
 def kept(command: api.SetRetention, person: api.Person | None) -> str:
     """How long is kept what is said, from now on."""
     where = f"with {name_of(person)}" if person is not None else "in all chats without a time of their own"
-    if command.days is None:
-        return f"all that is said {where} is kept"
-    return f"what is said {where} is kept for {count_of(command.days, 'day')}; what is older is deleted"
+    return f"what is said {where} is kept {_how_long(command.days)}"
+
+
+def retention_lines(retention: api.Retention) -> list[str]:
+    """What is kept for how long."""
+    others = " in the other chats" if retention.chats else ""
+    own = [f"what is said with {name_of(chat.person)} is kept {_how_long(chat.days)}" for chat in retention.chats]
+    return [*own, f"what is said{others} is kept {_how_long(retention.days)}"]
+
+
+def _how_long(days: int | None) -> str:
+    return "for ever" if days is None else f"for {count_of(days, 'day')}, and then deleted"

@@ -112,8 +112,10 @@ def _forget(rest: str, current: str | None) -> Action:
 
 def _retention(rest: str, current: str | None) -> Action:
     words = words_in(rest, 3)
+    if not words:
+        return api.ShowRetention()
     sure = len(words) > 1 and words[-1] == "yes"
-    *name, days = words[:-1] if sure else words or [""]
+    *name, days = words[:-1] if sure else words
     if len(name) > 1 or not (days == "off" or _NUMBER.fullmatch(days)):
         raise UsageError("say for how many days, or off to keep everything")
     kept = api.SetRetention(days=None if days == "off" else int(days), who=name[0].removeprefix("@") if name else "")
@@ -243,8 +245,8 @@ HISTORY_ROWS: tuple[Row, ...] = (
     ),
     Row(
         "retention",
-        "[NAME] DAYS|off [yes]",
-        "delete what is older than so many days, in all chats or in one; asks first",
+        "[[NAME] DAYS|off [yes]]",
+        "what is kept for how long; or delete what is older than so many days, in all chats or in one",
         _retention,
         completes=("person",),
         topic="history",

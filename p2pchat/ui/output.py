@@ -72,6 +72,9 @@ class Output:
     def prompt_changed(self) -> None:
         """There is no prompt."""
 
+    def forget(self) -> None:
+        """What was written is its reader's."""
+
     def keep(self, text: str) -> None:
         """Nobody can have it back; what was wrong with it is shown."""
 

@@ -91,6 +91,7 @@ class Prompt(Service):
         self._names: tuple[Sequence[str], Sequence[str]] = ((), ())
         self._kept = ""
         self._sequence = ""
+        self._forgetting = False
         self._kicked = False
         self._closing = False
         self._ended = Deferred[None]()
@@ -160,6 +161,11 @@ class Prompt(Service):
         self._sequence = sequence
         self._in_terminal(self._ring)
 
+    def forget(self) -> None:
+        """What was typed here so far cannot be called back any more."""
+        self._forgetting = True
+        self._in_terminal(self._forget_typed)
+
     def _in_terminal(self, function: Callable[[], None]) -> None:
         """Call something in the terminal's thread; not at all while there is no prompt to call it in."""
         loop = self._session.app.loop if self._session is not None else None
@@ -220,6 +226,7 @@ class Prompt(Service):
         if loop is not None:
             # prompt_toolkit's own handler would show the traceback and wait for Enter.
             loop.set_exception_handler(self._failed_in_loop)
+        self._forget_typed()
         # A line that was entered while others were about to be printed cancels that.
         self._kicked = False
         self._kick()
@@ -250,6 +257,15 @@ class Prompt(Service):
         if sequence and self._session is not None:
             self._session.output.write_raw(sequence)
             self._session.output.flush()
+
+    def _forget_typed(self) -> None:
+        from prompt_toolkit.history import InMemoryHistory
+
+        if self._session is not None and self._forgetting:
+            self._forgetting = False
+            buffer = self._session.default_buffer
+            self._session.history = buffer.history = InMemoryHistory()
+            buffer.reset(buffer.document)
 
     def _kick(self) -> None:
         app = self._session.app if self._session is not None else None

@@ -22,7 +22,7 @@ Recalled = api.ShowLines | api.Search | api.Forget | api.SetRetention | More | J
 
 
 class Recall:
-    """Does it. `say` shows notes, `now` is a monotonic clock."""
+    """Does it. `say` shows notes, `forget` forgets what was typed at the screen, `now` is a monotonic clock."""
 
     _log = Logger()
 
@@ -31,12 +31,14 @@ class Recall:
         held: api.Api,
         browser: Browser,
         say: Callable[..., None],
+        forget: Callable[[], None],
         aside: Aside,
         now: Callable[[], float],
     ) -> None:
         self._api = held
         self._browser = browser
         self._say = say
+        self._forget = forget
         self._aside = aside
         self._now = now
         self._exports: set[Exporting] = set()
@@ -99,6 +101,7 @@ class Recall:
         reply = await self._api.execute(command)
         self._browser.clear()
         if isinstance(reply, api.Forgotten):
+            self._forget()
             self._say(*forgotten(reply))
         elif isinstance(command, api.SetRetention):
             self._say(kept(command, person))
