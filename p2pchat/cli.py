@@ -85,6 +85,10 @@ def _run(options: "Namespace", typed: list[str]) -> None:
             from .oneshot import sending
 
             sending.send(options)
+        case "recv":
+            from .oneshot import receiving
+
+            receiving.receive(options)
         case _:
             from .oneshot import running
 

@@ -23,6 +23,9 @@ SERVER_PORT = 8888
 LISTEN_PORT = 6666
 DIAL_PORT = 7777
 
+SHOWN_LINES = 10
+"""Messages that `p2pchat recv` shows without a cursor, unless told otherwise: what `tail` shows of a file."""
+
 CAPACITY = 4096
 """Peers online at a server, unless told otherwise; each costs some 100 KiB with its TLS state."""
 

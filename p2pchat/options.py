@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import ACCEPT_WHOM, check_handle, parse_path, parse_timeout
+from .config import ACCEPT_WHOM, SHOWN_LINES, check_handle, parse_path, parse_timeout
 from .core.errors import UsageError
 from .daemon_options import add_peer_options, add_server_options
 
@@ -75,6 +75,7 @@ def make_parser() -> Parser:
     _add_stop(commands)
     _add_attach(commands)
     _add_send(commands)
+    _add_recv(commands)
     _add_contact(commands)
     _add_identity(commands)
     _add_notify(commands)
@@ -222,6 +223,38 @@ def _add_send(commands: Any) -> None:
     _state(parser, "peer")
 
 
+def _add_recv(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "recv",
+        "print what others said to the running peer",
+        "Print messages of others that the peer here has received, in order of arrival. With --cursor it goes on where "
+        "that name stopped (a new one: at the very first), and moves the cursor behind each message when all of it is "
+        "written: a program that is killed gets that one again, and nothing else twice. Without --cursor it shows the "
+        "last ones, or with --follow what comes from now on, and remembers nothing. Exit codes are those of send.",
+        "With --json each is an object on a line of printable ASCII: entry (names the\n"
+        "message for --ack), author, id, number, kind, text, at, arrived (ms since 1970).\n"
+        "examples:\n"
+        "  p2pchat recv --from bob --follow\n"
+        "  p2pchat recv --cursor bot --json --follow --no-ack | ./bot\n"
+        "  p2pchat recv --cursor bot --ack 4711   # which ./bot runs",
+    )
+    parser.add_argument("--from", metavar="WHO", dest="who", default="", help="only of this contact or id")
+    parser.add_argument("--follow", action="store_true", help="wait for what comes, until Ctrl-C")
+    _json(parser)
+    parser.add_argument("--cursor", metavar="NAME", default="", help="go on where this name stopped (with each --from)")
+    count = f"at most so many, then end (default: all; without --cursor: the last {SHOWN_LINES})"
+    parser.add_argument("--count", metavar="N", type=_number("--count"), help=count)
+    parser.add_argument("--no-ack", action="store_true", help="do not move the cursor; --ack does")
+    parser.add_argument(
+        "--ack", metavar="ENTRY", type=_number("--ack"), help="print nothing: everything up to ENTRY is dealt with"
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if --follow waits for so long"
+    )
+    _state(parser, "peer")
+
+
 def _add_contact(commands: Any) -> None:
     group = _add(commands, "contact", "add, list, remove contacts", "Keep contacts, whether or not your peer runs.")
     group.set_defaults(command="contact")
@@ -353,6 +386,15 @@ def _json(parser: Parser) -> None:
 
 def _path(option: str) -> Callable[[str], Any]:
     return lambda text: parse_path(text, option)
+
+
+def _number(option: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text[:16]) >= 1 and len(text) <= 15):
+            raise UsageError(f"{option} is {text!r}; give a number from 1 on")
+        return int(text)
+
+    return parse
 
 
 def _handle(text: str) -> str:

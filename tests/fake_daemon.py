@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,37 @@ class FakeDaemon:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
+    def answer(self, kind: str, answer: Any) -> None:
+        """Answer that type so from now on."""
+        self._answers[kind] = answer if isinstance(answer, list) else [answer]
+
     def close(self) -> None:
         """End, and wait until it has."""
-        if self._path.exists():
-            with socket.socket(socket.AF_UNIX) as last:
-                last.connect(os.fsencode(self._path))
-                self._path.unlink()
+        self._end()
         self._thread.join(60)
         self._listening.close()
 
+    def _end(self) -> None:
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # it has ended before
+            self._listening.shutdown(socket.SHUT_RDWR)
+
     def _run(self) -> None:
-        while self._path.exists():
-            connection, _ = self._listening.accept()
-            with connection, connection.makefile("rb") as lines:
-                for line in lines:
-                    if not self._answer(connection, json.loads(line)):
-                        self._path.unlink()
-                        return
+        threads: list[threading.Thread] = []
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                threads.append(threading.Thread(target=self._serve, args=(connection,)))
+                threads[-1].start()
+        for thread in threads:
+            thread.join(60)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            for line in lines:
+                if not self._answer(connection, json.loads(line)):
+                    self._end()
+                    return
 
     def _answer(self, connection: socket.socket, request: dict[str, Any]) -> bool:
         self.commands.append(request["command"])

@@ -123,13 +123,8 @@ class WordsTests(CliCase):
 
     def test_help(self) -> None:
         """Every command explains itself within 80 columns."""
-        pages = [
-            [],
-            *(
-                [name]
-                for name in ("server", "peer", "join", "link", "roster", "status", "stop", "attach", "send", "contact")
-            ),
-        ]
+        names = ("server", "peer", "join", "link", "roster", "status", "stop", "attach", "send", "recv", "contact")
+        pages: list[list[str]] = [[], *([name] for name in names)]
         pages += [["contact", "add"], ["contact", "list"], ["contact", "remove"], ["identity"]]
         pages += [["identity", "export"], ["identity", "import"]]
         for page in pages:

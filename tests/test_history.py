@@ -321,6 +321,23 @@ class CursorTests(HistoryTests):
             [line.text for line in self.lines(self.bob, api.Receive(cursor="other"))], ["one", "two", "three"]
         )
 
+    def test_without_a_cursor(self) -> None:
+        """Without a cursor everything can be read, from an entry on, and the newest of it; nothing is remembered."""
+        self.open()
+        self.say("one", "two", "three", "four")
+        entries = self.entries(api.Receive())
+        self.assertEqual(len(entries), 4)
+        self.assertEqual(self.entries(api.Receive(after=entries[1])), entries[2:])
+        newest = self.bob.do(api.Receive(newest=True, count=2))
+        assert isinstance(newest, api.Lines)
+        self.assertEqual(([line.entry for line in newest.lines], newest.more), (entries[2:], True))
+        self.assertEqual(self.entries(api.Receive(newest=True, after=entries[2])), entries[3:])
+        self.assertEqual(self.entries(api.Receive(newest=True, before=entries[2], count=1)), entries[1:2])
+        self.bob.do(api.MoveCursor(cursor="bot", entry=entries[2]))
+        self.assertEqual(self.receive(after=entries[0]), ["four"])
+        self.assertEqual(self.receive(after=entries[3]), [])
+        self.assertEqual(self.entries(api.Receive()), entries)
+
     def test_of_one_chat(self) -> None:
         """A cursor may follow one chat alone; one's own lines are not received."""
         carol = self.world.node("carol")
@@ -369,7 +386,7 @@ class CursorTests(HistoryTests):
         for command in (
             api.MoveCursor(cursor="bot", entry=10**9),
             api.MoveCursor(cursor="bot", entry=-1),
-            api.Receive(cursor=""),
+            api.MoveCursor(cursor="", entry=1),
             api.Receive(cursor="x" * 65),
             api.Receive(cursor="a\nb"),
         ):

@@ -11,7 +11,7 @@ from p2pchat.core.search import query
 from p2pchat.storage.database import Database
 from p2pchat.storage.entries import NewEntry, Place as NewPlace
 from p2pchat.storage.executor import InlineExecutor
-from p2pchat.storage.lines import Place
+from p2pchat.storage.lines import Part, Place
 from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
 from p2pchat.storage.remembered import EVERYWHERE, StoredDoubt
 from p2pchat.storage.vectors import Vector
@@ -228,9 +228,12 @@ class LinesTest(HistoryTestCase):
         self.say(self.theirs.stream, "old", lamport=1, history=True)
         second = self.say(self.theirs.stream, "two", lamport=3)
         new = self.tables.lines.new_to_program
-        self.assertEqual([each.entry for each in new(ME, 0, 9, None)], [first, second])
-        self.assertEqual([each.entry for each in new(ME, first, 9, self.conversation)], [second])
-        self.assertEqual(new(ME, 0, 9, self.conversation + 1), [])
+        self.assertEqual([each.entry for each in new(ME, Part(0, 99), 9, None)], [first, second])
+        self.assertEqual([each.entry for each in new(ME, Part(first, 99), 9, self.conversation)], [second])
+        self.assertEqual([each.entry for each in new(ME, Part(0, second), 9, None)], [first])
+        self.assertEqual(new(ME, Part(0, 99), 9, self.conversation + 1), [])
+        self.assertEqual([each.entry for each in new(ME, Part(0, 99, True), 9, None)], [first, second])
+        self.assertEqual([each.entry for each in new(ME, Part(0, 99, True), 1, self.conversation)], [second])
         again = self.stream(BOB, suffix=b"9")
         third = self.say(again.stream, "three")
         last = self.tables.lines.last_of_each_stream
@@ -303,8 +306,9 @@ class LinesTest(HistoryTestCase):
         lines.older(1, ME, 5, None)
         lines.older(1, ME, 5, Place(1, BOB, 1))
         lines.newer(1, ME, 5, Place(1, BOB, 1))
-        lines.new_to_program(ME, 1, 5, None)
-        lines.new_to_program(ME, 1, 5, 1)
+        lines.new_to_program(ME, Part(1, 9), 5, None)
+        lines.new_to_program(ME, Part(1, 9), 5, 1)
+        lines.new_to_program(ME, Part(1, 9, True), 5, 1)
         connection.exec_trace = None
         for sql in plans:
             plan = [line for *_, line in connection.execute(f"EXPLAIN QUERY PLAN {sql}", [1] * sql.count("?"))]

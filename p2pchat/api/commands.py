@@ -246,10 +246,16 @@ class Receive(Tagged, frozen=True, kw_only=True):
     A cursor that nobody moved yet stands before everything. What was sent again on request is left out.
     """
 
-    cursor: str
-    """1 to 64 characters; with another `who` it is another cursor."""
+    cursor: str = ""
+    """1 to 64 characters; with another `who` it is another cursor. Empty: none, so before everything."""
     who: str = ""
     count: int = 100
+    after: int | None = None
+    """An `entry`: leave out what arrived up to it too, wherever the cursor stands."""
+    newest: bool = False
+    """The last `count` of them instead of the first; `more` then tells of older ones."""
+    before: int | None = None
+    """An `entry`: only what arrived before it; the page before, with `newest`."""
 
 
 class MoveCursor(Tagged, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from ..core.entries import Kind, conversation_of, judge
 from ..core.errors import NoSuchContact, UsageError, UserError
 from ..core.search import query
 from ..storage.entries import StoredEntry
-from ..storage.lines import Place, WaitingEntry
+from ..storage.lines import Part, Place, WaitingEntry
 from ..storage.peer_tables import PeerTables
 from ..storage.remembered import EVERYWHERE
 from ..storage.vectors import Vector
@@ -168,14 +168,14 @@ def search(tables: PeerTables, me: bytes, words: str, wire: bytes | None, count:
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
 
 
-def new_to_program(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, count: int) -> Page:
-    """What others said after a cursor, in order of arrival."""
+def new_to_program(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, count: int, part: Part) -> Page:
+    """What others said after a cursor, if one is named, and within a part, in order of arrival."""
     row = _row_of(tables, wire)
     if wire is not None and not row:
         return NOTHING
-    after = tables.cursors.get(cursor, row)
-    found = tables.lines.new_to_program(me, after, _page_size(count) + 1, row or None)
-    kept = _within(found, count)
+    part = part._replace(after=max(part.after, tables.cursors.get(cursor, row) if cursor else 0))
+    found = tables.lines.new_to_program(me, part, _page_size(count) + 1, row or None)
+    kept = _within(found[::-1], count)[::-1] if part.newest else _within(found, count)
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
 
 

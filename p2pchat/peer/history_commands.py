@@ -6,7 +6,7 @@ from .. import api
 from ..api import Person, Reply
 from ..core.entries import Kind, conversation_of, judge
 from ..core.errors import NoSuchContact, UsageError, UserError
-from ..storage.lines import WaitingEntry
+from ..storage.lines import Part, WaitingEntry
 from . import history, receipts
 from .forgetting import Forgetting
 from .history import FoundLine, Page
@@ -126,9 +126,10 @@ class HistoryCommands:
 
     async def _receive(self, command: api.Receive) -> Reply:
         wire = self._wire(self._someone(command.who)) if command.who else None
-        me, cursor, count = self._me, _checked_cursor(command.cursor), command.count
+        me, cursor, count = self._me, command.cursor and _checked_cursor(command.cursor), command.count
+        part = Part(command.after or 0, command.before or history.ABOVE_ALL, command.newest)
         found = await self._peer.environment.database.read(
-            lambda tables: history.new_to_program(tables, me, cursor, wire, count)
+            lambda tables: history.new_to_program(tables, me, cursor, wire, count, part)
         )
         return self._lines(found)
 

@@ -29,6 +29,14 @@ class Place(NamedTuple):
     seq: int
 
 
+class Part(NamedTuple):
+    """Some of what arrived: between two arrival numbers, from the first on or up to the newest."""
+
+    after: int
+    before: int
+    newest: bool = False
+
+
 class WaitingEntry(NamedTuple):
     """One of our messages that its reader has not confirmed."""
 
@@ -75,13 +83,15 @@ class Lines:
             *(conversation, me, after.lamport, *after, count),
         )
 
-    def new_to_program(self, me: bytes, after: int, count: int, conversation: int | None) -> list[StoredEntry]:
-        """What others said after an arrival number, everywhere or in one conversation, in order of arrival."""
-        rest = "AND entry > ? ORDER BY entry LIMIT ?"
+    def new_to_program(self, me: bytes, part: Part, count: int, conversation: int | None) -> list[StoredEntry]:
+        """The first (or newest) so many of what others said, everywhere or in one conversation, in order of arrival."""
+        rest = f"AND entry > ? AND entry < ? ORDER BY entry {'DESC' if part.newest else ''} LIMIT ?"
         if conversation is None:
             sql = f"{SELECT} WHERE {_NEW} {rest}"
-            return [stored_entry(found) for found in rows(self._connection, sql, (me, after, count))]
-        return self._select(f"{_NEW} {rest}", conversation, me, after, count)
+            found = [stored_entry(each) for each in rows(self._connection, sql, (me, part.after, part.before, count))]
+        else:
+            found = self._select(f"{_NEW} {rest}", conversation, me, part.after, part.before, count)
+        return found[::-1] if part.newest else found
 
     def unseen(self, me: bytes, conversation: int | None = None) -> list[tuple[int, int, int]]:
         """How much of what others said nobody has seen yet: (conversation, count, newest entry), the newest first."""

@@ -33,6 +33,16 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
             return _status(reply)
         case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
             return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
+        case api.Queue() | api.MessageTimes() | api.Doubts() | api.Retention() | api.Resent():
+            return _history(reply)
+        case api.Done():
+            done = _done(asked)
+            return [done] if done else []
+    return []
+
+
+def _history(reply: api.Queue | api.MessageTimes | api.Doubts | api.Retention | api.Resent) -> list[str]:
+    match reply:
         case api.Queue():
             return queue_lines(reply)
         case api.MessageTimes():
@@ -41,14 +51,10 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
             return doubt_lines(doubts)
         case api.Retention():
             return retention_lines(reply)
+        case api.Resent(count=0):
+            return ["nothing had to be sent again: all of it waits already"]
         case api.Resent(count=count):
-            return [
-                f"{count_of(count)} sent again" if count else "nothing had to be sent again: all of it waits already"
-            ]
-        case api.Done():
-            done = _done(asked)
-            return [done] if done else []
-    return []
+            return [f"{count_of(count)} sent again"]
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -28,6 +28,11 @@ from .numbers import Numbers, write_numbers
 from .words import Narrator, name_of, short_id
 
 
+def record(at: float, text: str) -> str:
+    """A record of what was written at a time (seconds since 1970), with its line end."""
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S} {text}\n"
+
+
 class Transcript:
     """An open file; `open()` before anything else."""
 
@@ -107,8 +112,7 @@ class Transcript:
             self._record(f"-- chat: {name_of(person)} ({short_id(person.id)})")
 
     def _record(self, text: str) -> None:
-        at = datetime.fromtimestamp(self._wall()).astimezone()
-        self._append(f"{at:%Y-%m-%d %H:%M:%S} {text}\n")
+        self._append(record(self._wall(), text))
 
     def _append(self, text: str) -> None:
         if self._descriptor is None:
