@@ -7,7 +7,7 @@ python := $(environment)/bin/python
 installed := $(environment)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak clean
+.PHONY: help demo test check bench soak mutants clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -25,8 +25,13 @@ check: $(installed) ## ruff and mypy only
 bench: $(installed) ## speed and memory beside a bare Twisted program
 	@$(python) -m benchmarks
 
-soak: $(installed) ## all tests with full counts, and those that are slow or need the registry
-	@P2PCHAT_SOAK=1 $(python) -m tests.gate trial
+SEEDS ?= 10000
+ROUNDS ?= 1000
+soak: $(installed) ## all tests with full counts (SEEDS=10000 ROUNDS=1000), and those that are slow or need the registry
+	@P2PCHAT_SOAK=1 P2PCHAT_SEEDS=$(SEEDS) P2PCHAT_ROUNDS=$(ROUNDS) $(python) -m tests.gate trial
+
+mutants: $(installed) ## put mistakes into a copy of the source: the tests must notice each
+	@$(python) -m tests.mutants
 
 clean: ## remove what the other targets left, but for .venv
 	@rm -rf build dist *.egg-info _trial_temp* .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis demo-state

@@ -8,24 +8,14 @@ from collections.abc import Sequence
 from twisted.logger import globalLogBeginner
 
 from .plot import plot_of
-from .shrink import fails, shrink
-from .world import run
+from .shrink import fails, shrink, story_of
 
 
 def tell(seed: int, whole: bool) -> bool:
     """Tell a story, shrunk if something goes wrong in it; whether nothing did."""
     plot = plot_of(seed)
     wrong = fails(plot)
-    if wrong and not whole:
-        plot = shrink(plot, wrong)
-        wrong = fails(plot)
-    lines: list[str] = []
-    try:
-        run(plot, lines.append)
-    except Exception as error:
-        lines.append(f"WRONG: {error}")
-    print(f"seed {seed}, {len(plot.steps)} steps: {', '.join(map(repr, plot.steps)) if wrong else 'all is well'}")
-    print("\n".join(lines))
+    print(story_of(shrink(plot, wrong) if wrong and not whole else plot))
     return not wrong
 
 

@@ -7,7 +7,8 @@ second in their order when the file is synced. A failed fsync leaves what waited
 later sync makes it durable, which is what Linux does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -22,6 +23,10 @@ SECTOR = 512
 
 FATES = ("nothing", "everything", "the first", "some", "some torn")
 """What may become of unsynced writes when the power fails."""
+
+
+ERRORS = {"read": apsw.SQLITE_IOERR_READ, "write": apsw.SQLITE_IOERR_WRITE, "sync": apsw.SQLITE_IOERR_FSYNC}
+"""What SQLite is told of an operation that fails."""
 
 
 class Write(NamedTuple):
@@ -96,8 +101,9 @@ class Disk(apsw.VFS):
         self.trap: Trap | None = None
         self.spring: Callable[[str], None] = lambda what: None
         self.failing: dict[str, int] = {}
-        """By operation (write, sync): how many of it go well before one fails."""
+        """By operation (read, write, sync): how many of it go well before one fails."""
         self.operations = 0
+        self._is_observed = False
         super().__init__(self.name, "")
 
     # --- faults
@@ -132,10 +138,25 @@ class Disk(apsw.VFS):
             self.files[path].waiting.clear()
             self.files[path].spoiled = True
         error = apsw.IOError("disk I/O error")
-        error.extendedresult = (  # type: ignore[attr-defined]
-            apsw.SQLITE_IOERR_FSYNC if operation == "sync" else apsw.SQLITE_IOERR_WRITE
-        )
+        error.extendedresult = ERRORS.get(operation, apsw.SQLITE_IOERR_WRITE)  # type: ignore[attr-defined]
         raise error
+
+    def read(self, path: str, file: File, amount: int, offset: int) -> bytes:
+        """Some of a file."""
+        if self.dead:
+            raise apsw.IOError("the machine is gone")
+        if self.failing and not self._is_observed:
+            self._fail("read", path)
+        return bytes(file.cache[offset : offset + amount])
+
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """What is read meanwhile the story does not read."""
+        self._is_observed = True
+        try:
+            yield
+        finally:
+            self._is_observed = False
 
     def lose_power(self, random: Random, fate: str) -> dict[str, File]:
         """What is on the disk when the power comes back."""
@@ -201,9 +222,7 @@ class OpenFile:
         self._file = file
 
     def xRead(self, amount, offset):
-        if self._disk.dead:
-            raise apsw.IOError("the machine is gone")
-        return bytes(self._file.cache[offset : offset + amount])
+        return self._disk.read(self._path, self._file, amount, offset)
 
     def xWrite(self, data, offset):
         if self._disk.full and offset + len(data) > len(self._file.cache):

@@ -5,8 +5,9 @@ A simulated machine: power, a disk, an address, a wall clock, and the process of
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import apsw
 from twisted.internet.defer import Deferred
@@ -14,7 +15,6 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pchat.api import Event
-from p2pchat.core.entries import judge
 from p2pchat.core.errors import UserError
 from p2pchat.core.identity import Identity
 from p2pchat.core.messages import Address, Message
@@ -29,38 +29,17 @@ from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.keys import KEY_SETTING
 from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
+from p2pchat.storage.schema import prepare
 
 from .disk import Disk, File, database_file
 from .network import PORT, Network, Plug, SimulatedDialler
+from .reading import Contents, Eye, held_in, look_into
 
 WALL = 1_790_000_000_000
 """Where wall clocks begin, ms since 1970: September 2026."""
 
-SELECT = (
-    "SELECT peer, kind, number, id, length(bytes), entry, stream, seq FROM entry JOIN party ON party = author "
-    "ORDER BY entry"
-)
-"""What the oracle looks at; its own SQL, and not that of the tables."""
-
-
-class Line(NamedTuple):
-    """An entry on a disk."""
-
-    author: bytes
-    kind: str
-    number: int
-    id: bytes
-    text: str
-    entry: int
-    stream: int
-    seq: int
-
-
-PADDING = "."
-"""What makes a text long; the oracle knows texts without it."""
-
-Known = tuple[Disk | None, int, list[Line]]
-"""Lines, and what they were read from: a disk, after so many operations."""
+Known = tuple[object, int, Contents]
+"""What a database holds, and what that was read from: a disk or a process, after so many changes."""
 
 
 @cache
@@ -69,42 +48,18 @@ def identity_of(name: str) -> Identity:
     return Identity.from_seed(name.encode().ljust(32, b"."))
 
 
-class Texts:
-    """What entries say, by their ids: each is decoded once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, str, int | None], str] = {}
-
-    def lines_in(self, connection: apsw.Connection) -> list[Line]:
-        """Every entry of a database, in order of arrival."""
-        found: list[Line] = []
-        for author, kind, number, id, size, entry, stream, seq in connection.execute(SELECT):
-            text = self._known.get((id, kind, size))
-            if text is None:
-                text = self._known[id, kind, size] = self._read(connection, entry)
-            found.append(Line(author, kind, number, id, text, entry, stream, seq))
-        return found
-
-    def _read(self, connection: apsw.Connection, entry: int) -> str:
-        ((data,),) = connection.execute("SELECT bytes FROM entry WHERE entry = ?", (entry,))
-        return "" if data is None else judge(bytes(data)).text.rstrip(PADDING)
+@cache
+def _new_database() -> bytes:
+    """A database as its first start makes it."""
+    disk, path = Disk(), database_file("new")
+    prepare(path, PEER_SCHEMA, disk.name)
+    disk.unregister()
+    return disk.copy()[str(path)]
 
 
-def lines_on(files: dict[str, bytes], name: str, texts: Texts) -> list[Line]:
-    """Every entry in copies of files; none if there is no database."""
-    disk = Disk({path: File(data, named=True) for path, data in files.items()})
-    path = str(database_file(name))
-    if not files.get(path):
-        return []
-    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=disk.name)
-    try:
-        connection.pragma("locking_mode", "EXCLUSIVE")
-        return texts.lines_in(connection)
-    except apsw.SQLError:
-        return []  # the power failed before the tables were made
-    finally:
-        connection.close()
-        disk.unregister()
+def as_installed(path: Path) -> dict[str, File]:
+    """What is on a disk before the story: an empty database, so that no story spends its time on making one."""
+    return {str(path): File(_new_database(), named=True)}
 
 
 class Process:
@@ -126,6 +81,10 @@ class Process:
         self.peer: Peer | None = None
         self.waits_for_send: tuple[int, bool] | None = None
         """The process ends at one of its next writes to the network: (how many go well first, after that one)."""
+        self.connection: apsw.Connection | None = None
+        """Of its database, once that is open."""
+        self.entries_changed = 0
+        """How often its connection changed a row of the entries."""
         self.starting = Deferred.fromCoroutine(self._start())
         self.starting.addErrback(self._not_started)
 
@@ -134,6 +93,9 @@ class Process:
     async def _start(self) -> None:
         machine = self.machine
         await self.database.open()
+        writer: Any = self.database._writes
+        self.connection = cast(apsw.Connection, writer._worker.connection)
+        self.connection.set_update_hook(self._row_changed)
         fresh = self.random.randbytes(16)
 
         def remember(tables: PeerTables) -> bytes:
@@ -157,6 +119,10 @@ class Process:
         self.listening = True
         self.clock.callLater(1.0, self._look)
         await peer.resume()
+
+    def _row_changed(self, change: int, database: str, table: str, row: int) -> None:
+        if table == "entry":
+            self.entries_changed += 1
 
     def _not_started(self, failure: Failure) -> None:
         if self.alive:
@@ -223,9 +189,9 @@ class Process:
 
     def bury(self) -> None:
         """Give its connection back; not while SQLite is at work in it."""
-        writer: Any = self.database._writes
         with suppress(Exception):
-            writer._worker.connection.close(True)
+            if self.connection is not None:
+                self.connection.close(True)
 
 
 class Machine:
@@ -260,10 +226,10 @@ class Machine:
         self._addresses = 0
         self.graves: list[Process] = []
         self.disks: list[Disk] = []
-        self._texts = Texts()
-        self._lines: Known = (None, 0, [])
-        self._durable: Known = (None, 0, [])
-        self.disk = self._new_disk({})
+        self._eye, self._eye_for_durable = Eye(), Eye()
+        self._contents: Known = (None, 0, Contents())
+        self._durable: Known = (None, 0, Contents())
+        self.disk = self._new_disk(as_installed(database_file(name)))
         self.address = ""
         self.move()
 
@@ -366,30 +332,40 @@ class Machine:
 
     # --- looking
 
-    def lines(self) -> list[Line]:
+    def contents(self) -> Contents:
         """What its database holds, as its process reads it."""
-        if not self._lines_are(self._lines):
-            self._lines = (self.disk, self.disk.operations, self._read_lines())
-        return self._lines[2]
+        process = self.process
+        connection = None if process is None else process.connection
+        known: tuple[object, int] = (self.disk, self.disk.operations)
+        if connection is not None and process is not None:
+            known = process, process.entries_changed
+        if self._contents[:2] != known:
+            self._contents = (*known, self._look(connection))
+        return self._contents[2]
 
-    def durable_lines(self) -> list[Line]:
+    def durable_contents(self) -> Contents:
         """What its database holds if the power fails now, and nothing that was not synced stays."""
         if self.disk.clean:
-            return self.lines()
-        if not self._lines_are(self._durable):
-            self._durable = (self.disk, self.disk.operations, lines_on(self.disk.durable, self.name, self._texts))
+            return self.contents()
+        known = self.disk, self.disk.operations
+        if self._durable[:2] != known:
+            found = self._eye_for_durable.look_at_files(self.disk.durable, database_file(self.name))
+            self._durable = (*known, found)
         return self._durable[2]
 
-    def _lines_are(self, known: "Known") -> bool:
-        """Whether nothing was changed since they were read."""
-        return known[0] is self.disk and known[1] == self.disk.operations
+    def durably_holds(self, stream: bytes) -> int:
+        """Up to where it has a stream if the power fails now."""
+        connection = None if self.process is None else self.process.connection
+        if self.disk.clean and connection is not None:
+            with self.disk.observed():
+                return held_in(connection, stream)
+        return look_into(self.disk.durable, database_file(self.name), lambda each: held_in(each, stream)) or 0
 
-    def _read_lines(self) -> list[Line]:
-        process = self.process
-        if process is None or process.peer is None:
-            return lines_on(self.disk.copy(), self.name, self._texts)
-        writer: Any = process.database._writes
-        return self._texts.lines_in(writer._worker.connection)
+    def _look(self, connection: apsw.Connection | None) -> Contents:
+        if connection is None:
+            return self._eye.look_at_files(self.disk.copy(), database_file(self.name))
+        with self.disk.observed():
+            return self._eye.look(connection)
 
     def bury(self) -> None:
         """Give back what dead processes held."""

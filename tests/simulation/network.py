@@ -8,6 +8,7 @@ for ever behind a partition, or be lost with the connection. Either side may see
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.internet.address import IPv4Address
@@ -40,11 +41,11 @@ class SimulatedConnection(Connection):
         clock: IReactorTime,
         sweep: Sweep,
         broken: Callable[[EndCode, str], None],
-        tongue: Callable[[Message], list[Message]] | None,
+        says: Callable[[Message], list[Message]],
     ) -> None:
         super().__init__(keeper, clock, sweep)
         self._broken = broken
-        self._tongue = tongue
+        self._says = says
 
     @property
     def _tls(self):  # type: ignore[override]
@@ -65,7 +66,7 @@ class SimulatedConnection(Connection):
         self._flush()
 
     def send(self, message: Message) -> None:
-        for each in (message,) if self._tongue is None else self._tongue(message):
+        for each in self._says(message):
             super().send(each)
 
     def fail(self, code: EndCode, detail: str = "") -> None:
@@ -270,7 +271,11 @@ class SimulatedDialler:
 class Network:
     """All that moves between machines."""
 
-    def __init__(self, broken: Callable[["Process", "Process", EndCode, str], None]) -> None:
+    def __init__(
+        self,
+        broken: Callable[["Process", "Process", EndCode, str], None],
+        says: Callable[["Process", Message], list[Message]],
+    ) -> None:
         self.wires: list[Wire] = []
         self.calls: list[Call] = []
         self.blocked: set[tuple[str, str]] = set()
@@ -278,6 +283,7 @@ class Network:
         self.homes: dict[str, Machine] = {}
         """By address: who has it."""
         self._broken = broken
+        self._says = says
         self._port = 20_000
 
     def call(self, process: "Process", address: str, keeper: LinkKeeper, answer: "Deferred[Connection]") -> None:
@@ -316,7 +322,7 @@ class Network:
         def broken(code: EndCode, detail: str) -> None:
             self._broken(process, other, code, detail)
 
-        return SimulatedConnection(keeper, process.clock, process.sweep, broken, process.machine.tongue)
+        return SimulatedConnection(keeper, process.clock, process.sweep, broken, partial(self._says, process))
 
     def _reachable(self, call: Call) -> bool:
         machine = self.homes.get(call.address)

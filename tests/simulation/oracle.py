@@ -5,14 +5,16 @@ The oracle hears what people say and are told, and looks at the disks with its o
 of nothing else that the peers do.
 """
 
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from p2pchat.api import Delivered, Doubt, Event, NotDelivered, Person, Said
+from p2pchat.api import Delivered, Doubt, Event, NotDelivered, Person, Said, Seen
 from p2pchat.core.identity import format_id
+from p2pchat.core.messages import Have
 
-from .machine import PADDING, Line, Machine, Process, identity_of
+from .machine import Machine, Process, identity_of
 from .plot import Plot
+from .reading import PADDING, Contents, Voice
 
 
 class Wrong(AssertionError):
@@ -38,6 +40,10 @@ class Way:
     refused: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
     """What the reader was told as new, since its disk was last rolled back."""
+    last_shown: int = 0
+    """The number of the last of them."""
+    displayed: set[str] = field(default_factory=set)
+    """What the person there has before their eyes, or had."""
     rolled: bool = False
     """Whether one of the two disks was ever rolled back."""
     doubts: list[tuple[str, int, int]] = field(default_factory=list)
@@ -46,6 +52,10 @@ class Way:
     @property
     def name(self) -> str:
         return f"{self.author.name} to {self.reader.name}"
+
+    def own_words(self, contents: Contents) -> Voice:
+        """What the author says in a database, to whomever."""
+        return contents.of(self.author.identity.id)
 
     def in_doubt(self, number: int) -> bool:
         """Whether somebody was told that this number is in doubt."""
@@ -62,8 +72,7 @@ class Oracle:
         self._liar = plot.liar
         self._names = {format_id(identity_of(name).id): name for name in plot.cast}
         self._ids = {identity_of(name).id: name for name in plot.cast}
-        self._commits: dict[str, tuple[int, int]] = {}
-        self._dirty: set[str] = set()
+        self._looked: dict[str, tuple[Process | None, int]] = {}
 
     def introduce(self, machines: dict[str, Machine]) -> None:
         """Everybody who may say something to somebody."""
@@ -93,7 +102,7 @@ class Oracle:
         """It is accepted: I2, it must be durable now."""
         way = self.ways[author, reader]
         way.accepted[text] = number
-        if text not in _texts(way.author.durable_lines(), way.author):
+        if text not in way.own_words(way.author.durable_contents()).texts:
             self.complain(f"I2: {text!r} was accepted, and is not durable at {author}")
 
     def would_take_back(self, author: str, reader: str, text: str) -> None:
@@ -108,6 +117,25 @@ class Oracle:
         """It was taken back: nobody must ever read it."""
         self.ways[author, reader].withdrawn.add(text)
 
+    def displays(self, reader: str, author: str, entry: int) -> None:
+        """Everything up to an entry is before somebody's eyes."""
+        way = self.ways[author, reader]
+        lines = way.own_words(way.reader.contents()).lines
+        way.displayed |= {line.text for line in lines if line.entry <= entry}
+
+    # --- what machines tell each other
+
+    def has(self, process: Process, have: Have) -> None:
+        """I1: what a machine says that it has, it has, whatever happens now."""
+        machine = process.machine
+        for holding in have.streams:
+            author = holding.stream[32:64]
+            if author != machine.identity.id and (durable := machine.durably_holds(holding.stream)) < holding.seq:
+                self.complain(
+                    f"I1: {machine.name} acknowledges {self._ids[author]}'s entries up to {holding.seq}, and what is "
+                    f"durable ends at {durable}"
+                )
+
     # --- what people are told
 
     def told(self, process: Process, event: Event) -> None:
@@ -117,6 +145,8 @@ class Oracle:
                 self._said(self.ways[self._names[event.person.id], process.machine.name], event)
             case Delivered():
                 self._delivered(self.ways[process.machine.name, self._names[event.person.id]], event)
+            case Seen():
+                self._seen(self.ways[process.machine.name, self._names[event.person.id]], event)
             case Doubt():
                 self._doubt(process.machine.name, self._names[event.person.id], event)
             case NotDelivered():
@@ -130,25 +160,43 @@ class Oracle:
             self.complain(f"I4: {way.reader.name} was shown {text!r}, which {way.author.name} never said")
         if text in way.shown:
             self.complain(f"I3: {way.reader.name} was shown {text!r} twice")
+        if event.number <= way.last_shown and not way.rolled:
+            self.complain(
+                f"I3: {way.reader.name} was shown #{event.number} of {way.author.name} after #{way.last_shown}"
+            )
         way.shown.add(text)
+        way.last_shown = event.number
 
     def _delivered(self, way: Way, event: Delivered) -> None:
         if not self._honest_way(way):
             return
-        written = {
-            line.number: line.text
-            for line in way.author.lines()
-            if _by(line, way.author) and line.kind == "text" and line.text in way.said
-        }
-        durable = _texts(way.reader.durable_lines(), way.author)
+        written = self._numbers(way)
+        durable = way.own_words(way.reader.durable_contents()).texts
         for number in event.numbers:
-            text = written.get(number)
+            text = written(number)
             if text is None:
                 self.complain(f"I1: {way.name} #{number} is told as delivered, and there is no such message")
-            elif text not in durable | way.bereft:
+            elif text not in durable and text not in way.bereft:
                 self.complain(f"I1: {way.name} #{number} {text!r} is told as delivered, and is not durable there")
             elif text in durable:
                 way.delivered.add(text)
+
+    def _seen(self, way: Way, event: Seen) -> None:
+        if not self._honest_way(way):
+            return
+        text_of = self._numbers(way)
+        for number in event.numbers:
+            if text_of(number) not in way.displayed:
+                self.complain(f"{way.name} #{number} {text_of(number)!r} is told as seen, and nobody saw it")
+
+    def _numbers(self, way: Way) -> Callable[[int], str | None]:
+        """What the author says to the reader under a number."""
+        by_number, said = way.own_words(way.author.contents()).by_number, way.said
+
+        def text_of(number: int) -> str | None:
+            return next((text for text in reversed(by_number.get(number, [])) if text in said), None)
+
+        return text_of
 
     def _doubt(self, name: str, other: str, event: Doubt) -> None:
         way = self.ways[(name, other) if event.mine else (other, name)]
@@ -162,74 +210,69 @@ class Oracle:
 
     # --- disks
 
-    def rolled_back(self, machine: Machine, before: list[Line]) -> None:
+    def rolled_back(self, machine: Machine, before: Contents) -> None:
         """The disk of a machine is an older one: what the promise says of it is only that doubt is told."""
-        lines = machine.lines()
+        contents = machine.contents()
         for way in self.ways.values():
             if machine not in (way.author, way.reader):
                 continue
-            there = _texts(lines, way.author)
+            there = way.own_words(contents).texts
             way.rolled = True
             if machine is way.author:
                 way.forgotten |= way.accepted.keys() - there
                 way.accepted = {text: number for text, number in way.accepted.items() if text in there}
                 # What was taken back after the backup was made is a message again.
                 for text in way.withdrawn & there:
-                    way.accepted[text] = next(line.number for line in lines if line.text == text)
+                    way.accepted[text] = next(
+                        line.number for line in way.own_words(contents).lines if line.text == text
+                    )
                 way.withdrawn -= there
             else:
-                way.bereft |= _texts(before, way.author) - there
+                way.bereft |= way.own_words(before).texts - there
                 way.delivered &= there
                 way.shown &= there
 
     def look(self, machine: Machine) -> None:
         """I1 to I4 on a disk, if it may have changed."""
         process = machine.process
-        mark = (-1, -1) if process is None else (id(process), process.database.commits)
-        if self._commits.get(machine.name) == mark:
-            return
-        self._commits[machine.name] = mark
-        self.examine(machine)
+        mark = (process, -1 if process is None else process.database.commits)
+        if self._looked.get(machine.name) != mark:
+            self._looked[machine.name] = mark
+            self.examine(machine)
 
     def examine(self, machine: Machine) -> None:
         """I1 to I4 on a disk."""
         if machine.name not in self._honest:
             return
-        lines = machine.lines()
-        by_author: dict[str, list[Line]] = defaultdict(list)
-        for line in lines:
-            if line.kind == "text":
-                by_author[self._ids[line.author]].append(line)
+        contents = machine.contents()
         for way in self.ways.values():
             if machine is way.author and way.reader.name in self._honest:
-                self._examine_author(way, by_author[machine.name])
+                self._examine_author(way, way.own_words(contents))
             elif machine is way.reader and way.author.name in self._honest:
-                self._examine_reader(way, by_author[way.author.name])
+                self._examine_reader(way, way.own_words(contents))
 
-    def _examine_author(self, way: Way, lines: list[Line]) -> None:
-        missing = way.accepted.keys() - {line.text for line in lines}
+    def _examine_author(self, way: Way, words: Voice) -> None:
+        missing = way.accepted.keys() - words.texts
         if missing:
             self.complain(f"I2: {way.author.name} no longer has {sorted(missing)}, which were accepted")
 
-    def _examine_reader(self, way: Way, lines: list[Line]) -> None:
-        texts = [line.text for line in lines]
-        if missing := way.delivered - set(texts):
+    def _examine_reader(self, way: Way, words: Voice) -> None:
+        if missing := way.delivered - words.texts:
             self.complain(f"I1: {way.reader.name} no longer has {sorted(missing)}, which were told as delivered")
-        if len(set(texts)) < len(texts):
+        if words.twice:
             self.complain(f"I3: {way.reader.name} has something of {way.author.name} twice")
-        if strange := set(texts) - way.said:
+        if strange := words.texts - way.said:
             self.complain(f"I4: {way.reader.name} has {sorted(strange)}, which {way.author.name} never said to them")
-        if back := way.withdrawn & set(texts):
+        if back := way.withdrawn & words.texts:
             self.complain(f"{way.reader.name} has {sorted(back)}, which were taken back")
-        numbers = [line.number for line in lines]
-        if not way.rolled and numbers != sorted(numbers):
-            self.complain(f"I3: {way.name} arrived as {numbers}")
+        if not way.rolled and not words.in_order:
+            self.complain(f"I3: {way.name} arrived as {[line.number for line in words.lines]}")
 
     # --- the end
 
     def drained(self) -> bool:
-        """Whether nothing waits any more between the honest."""
-        return all(self._waiting(way) == 0 for way in self.ways.values() if self._honest_way(way))
+        """Whether nothing waits any more."""
+        return all(self._waiting(way) == 0 for way in self.ways.values())
 
     def _waiting(self, way: Way) -> int:
         chat = None if way.author.process is None else way.author.process.chat(way.reader)
@@ -238,29 +281,17 @@ class Oracle:
     def conclude(self) -> None:
         """I5: everything that was accepted is there, or was refused, or somebody was told that it is in doubt."""
         for way in self.ways.values():
+            if self._waiting(way):
+                self.complain(f"I5: {self._waiting(way)} messages {way.name} still wait")
             if self._honest_way(way):
                 self._conclude(way)
 
     def _conclude(self, way: Way) -> None:
-        written = [
-            line
-            for line in way.author.lines()
-            if _by(line, way.author) and line.kind == "text" and line.text in way.said
-        ]
-        there = {line.text for line in way.reader.lines() if _by(line, way.author)}
+        written = [line for line in way.own_words(way.author.contents()).lines if line.text in way.said]
+        there = way.own_words(way.reader.contents()).texts
         for line in written:
             if line.text not in there and not way.in_doubt(line.number):
                 self.complain(f"I5: {way.name} #{line.number} {line.text!r} never arrived, and nobody was told")
         kept = {line.text for line in written}
         if (left := (way.forgotten & there) - kept) and not way.doubts:
             self.complain(f"{way.author.name} lost {sorted(left)}, which {way.reader.name} has; nobody was told")
-        if self._waiting(way):
-            self.complain(f"I5: {self._waiting(way)} messages {way.name} still wait")
-
-
-def _by(line: Line, author: Machine) -> bool:
-    return line.author == author.identity.id
-
-
-def _texts(lines: list[Line], author: Machine) -> set[str]:
-    return {line.text for line in lines if _by(line, author) and line.kind == "text"}

@@ -12,8 +12,11 @@ from .disk import FATES
 
 Step = tuple[str | int | float, ...]
 
-SHORTEST, LONGEST = 150, 450
-"""Steps of a story."""
+LENGTHS = ((40, 120), (40, 120), (120, 240), (240, 450))
+"""Steps of a story, from and to: many short ones find more than a few long ones, and some need to be long."""
+
+BURSTS = ((60, 0), (60, 12_000), (300, 0), (300, 1_000))
+"""Messages at once, and bytes of each: more than the first window, and more than a transport likes to hold."""
 
 MANY = 1 << 16
 """Of a number that picks something: it is taken modulo how much there is."""
@@ -52,7 +55,7 @@ def plot_of(seed: int) -> Plot:
         for word in ROLLBACKS:
             weights.pop(word, None)
     words, shares = list(weights), list(weights.values())
-    count = random.randint(SHORTEST, LONGEST)
+    count = random.randint(*random.choice(LENGTHS))
     steps = tuple(step_of(word, random, cast) for word in random.choices(words, shares, k=count))
     return Plot(seed, honest, liar, (*opening(cast), *steps))
 
@@ -111,7 +114,7 @@ def step_of(word: str, random: Random, cast: tuple[str, ...]) -> Step:  # noqa: 
         case "say":
             return word, one, other, random.choice((1, 1, 1, 2, 3, 8)), random.choice((0, 0, 0, 0, 0, 4000))
         case "burst":
-            return word, one, other, random.choice((60, 300)), random.choice((0, 12_000))
+            return word, one, other, *random.choice(BURSTS)
         case "move":
             return word, pick, random.choice((1, 30, 300, 300, MANY, MANY, MANY))
         case "commit" | "fire" | "start" | "kill" | "back up" | "lose":
@@ -133,7 +136,7 @@ def step_of(word: str, random: Random, cast: tuple[str, ...]) -> Step:  # noqa: 
         case "full":
             return word, one, random.choice((1, 0, 0))
         case "failure":
-            return word, one, random.choice(("write", "sync")), random.choice((0, 1, 2, 3, 5, 8))
+            return word, one, random.choice(("read", "write", "sync")), random.choice((0, 1, 2, 3, 5, 8))
         case "wall":
             return word, one, random.choice((-30, -10, -1, 1, 10, 30))
         case "address":

@@ -42,3 +42,16 @@ def shrink(plot: Plot, wrong: str, judge: Callable[[Plot], str] = fails) -> Plot
         if size > 1 or len(steps) == before:
             size //= 2
     return plot._replace(steps=tuple(steps))
+
+
+def story_of(plot: Plot) -> str:
+    """What happens in a story, to be read: its seed, its steps, and line by line what comes of them."""
+    lines: list[str] = []
+    try:
+        run(plot, lines.append)
+    except Exception as error:
+        lines.append(f"WRONG: {error}")
+    else:
+        lines.append("all is well")
+    steps = ", ".join(map(repr, plot.steps))
+    return "\n".join([f"seed {plot.seed}, {len(plot.steps)} steps: {steps}", *lines])

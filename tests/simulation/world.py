@@ -12,12 +12,14 @@ from twisted.python.failure import Failure
 
 from p2pchat.api import Event, Said
 from p2pchat.core.errors import EndCode, StoreError, UserError
+from p2pchat.core.messages import Have, Message
 
 from .disk import Trap
-from .machine import PADDING, Machine, Process
+from .machine import Machine, Process
 from .network import Call, Network
 from .oracle import Oracle, Wrong
 from .plot import LIAR, MANY, Plot, Step
+from .reading import PADDING
 from .tongue import Tongue
 
 FAULTS = frozenset({EndCode.VIOLATION, EndCode.UNEXPECTED, EndCode.MALFORMED, EndCode.TOO_BIG, EndCode.RATE})
@@ -28,6 +30,9 @@ YEAR = 365 * 86_400_000
 
 MOVES = 20_000
 """Movements after which a world that should come to rest counts as one that never does."""
+
+MOMENT, LULL = 0.5, 2.0
+"""Seconds that pass at once, while something happens and while nothing does."""
 
 DRAIN_WITHIN = 400.0
 """
@@ -44,7 +49,7 @@ class World:
         self.now = 0.0
         self._tell = tell
         self.oracle = Oracle(plot)
-        self.network = Network(self._broken)
+        self.network = Network(self._broken, self._says)
         self.machines = {
             name: Machine(name, plot.seed, self.network, self._told, self.oracle.complain, self.note)
             for name in plot.cast
@@ -91,6 +96,13 @@ class World:
         person = getattr(event, "person", None)
         whom = f" of {self.oracle.name_of(person)}" if person is not None else ""
         self.note(f"    {process.machine.name} is told: {type(event).__name__}{whom} {about}")
+
+    def _says(self, process: Process, message: Message) -> list[Message]:
+        """A process says something to another; what leaves."""
+        if process.alive and isinstance(message, Have):
+            self.oracle.has(process, message)
+        tongue = process.machine.tongue
+        return [message] if tongue is None else tongue(message)
 
     def _broken(self, process: Process, other: Process, code: EndCode, detail: str) -> None:
         if not process.alive:
@@ -182,6 +194,7 @@ class World:
         chat = None if process is None else process.chat(self.machines[other])
         entry = self._last_read.get((name, other))
         if process is not None and chat is not None and entry is not None:
+            self.oracle.displays(name, other, entry)
             process.run(chat.displayed(entry))
 
     def _do_take_back(self, name: str, other: str, pick: int) -> None:
@@ -256,31 +269,38 @@ class World:
         if self._tell is not None:
             self.note(f"{name} -> {other}: {what} (wire {each.here.port}-{each.there.port}, {number})")
 
-    def _do_commit(self, name: str) -> None:
+    def _do_commit(self, name: str) -> bool:
         process = self._alive(name)
-        if process is not None and process.executor.commit():
+        committed = process is not None and process.executor.commit()
+        if committed:
             self.note(f"{name} commits")
+        return committed
 
     def _do_fire(self, name: str) -> None:
         process = self._alive(name)
         if process is not None:
             process.executor.deliver()
 
-    def _do_turn(self) -> None:
+    def _do_turn(self) -> bool:
+        """Everything that can happen does; whether anything did."""
+        moved = False
         for name in self.machines:
-            self._do_commit(name)
+            moved = self._do_commit(name) or moved
             self._do_fire(name)
         for each in self._movable():
             if isinstance(each, Call) or (each.ready and each.wire in self.network.wires):
                 self._move(each, MANY)
+                moved = True
+        return moved
 
     def _do_wait(self, seconds: float) -> None:
-        """Time passes, and whatever can happen does, twice a second."""
+        """Time passes, and whatever can happen does: twice a second, and more rarely where nothing happens."""
+        pause = MOMENT
         while seconds > 0:
-            step = min(seconds, 0.5)
+            step = min(seconds, pause)
             seconds -= step
             self.advance(step)
-            self._do_turn()
+            pause = MOMENT if self._do_turn() else LULL
 
     def advance(self, seconds: float) -> None:
         """Time passes, and nothing moves meanwhile."""
@@ -369,7 +389,7 @@ class World:
     def _put(self, name: str, files: dict[str, bytes], what: str) -> None:
         machine = self.machines[name]
         self.note(f"{name} {what}")
-        before = machine.durable_lines()
+        before = machine.durable_contents()
         machine.put(files)
         self.oracle.rolled_back(machine, before)
 
@@ -382,6 +402,7 @@ class World:
         for machine in self.machines.values():
             machine.disk.full, machine.disk.trap = False, None
             machine.disk.failing.clear()
+            machine.tongue = None
             if machine.process is not None:
                 machine.process.waits_for_send = None
             self._do_start(machine.name)
@@ -417,7 +438,7 @@ class World:
         calm = 0
         while self.now < end and calm < 4:
             self._ends = self._count_ends()
-            self.advance(0.5)
+            self.advance(MOMENT)
             self.rest()
             self.check()
             calm = calm + 1 if self.oracle.drained() else 0
