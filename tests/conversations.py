@@ -19,11 +19,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from p2pchat.api import Delivered, Doubt, Event, Person, Said
+from p2pchat.core.budget import Budget
 from p2pchat.core.entries import conversation_of, judge
 from p2pchat.core.errors import EndCode, RemoteProtocolError, UserError
 from p2pchat.core.identity import Identity
 from p2pchat.core.messages import Message, Select, decode, encode
-from p2pchat.core.session import BURST, RATE, Budget
+from p2pchat.core.session import BURST, RATE
 from p2pchat.peer.chat import Chat
 from p2pchat.peer.environment import Environment
 from p2pchat.peer.ledger import Two, Written

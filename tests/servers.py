@@ -20,6 +20,7 @@ from p2pchat.config import ServerSettings
 from p2pchat.core.errors import HandshakeRefused
 from p2pchat.core.identity import Domain, Identity, id_of, verify
 from p2pchat.core.messages import (
+    DIAL_BACK,
     VERSION,
     Address,
     Bye,
@@ -40,7 +41,8 @@ from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, Ending, Sweep
 from p2pchat.net.dialler import Dialler, DiallerFactory
 from p2pchat.net.incidents import IncidentLog
-from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, ServerDiallerTLS
+from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS, ServerDiallerTLS
+from p2pchat.server.dial_back import DialBacks, Dials
 from p2pchat.server.handles import HandleBook
 from p2pchat.server.rendezvous import Rendezvous, RendezvousFactory
 from p2pchat.server.service import RendezvousService
@@ -67,6 +69,7 @@ class Client:
         self.peer = peer
         self.handle = handle or f"peer-{peer.id.hex()[:8]}"
         self.nonce = nonce
+        self.features: tuple[str, ...] = (DIAL_BACK,)
         self.connection: Connection
         self.messages: list[Message] = []
         self.ending: Ending | None = None
@@ -78,7 +81,7 @@ class Client:
 
     def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
         self.connection = connection
-        hello = Hello(version=VERSION, handle=self.handle, nonce=self.nonce, store=b"s" * 16)
+        hello = Hello(version=VERSION, handle=self.handle, nonce=self.nonce, store=b"s" * 16, features=self.features)
         return Session(Side.CLIENT, hello, self._clock.seconds())
 
     def received(self, connection: Connection, message: Message) -> None:
@@ -152,7 +155,13 @@ class MemoryServer:
     """A rendezvous on a Clock."""
 
     def __init__(
-        self, test: SynchronousTestCase, *, capacity: int = 100, everybody: bool = False, database: Any = None
+        self,
+        test: SynchronousTestCase,
+        *,
+        capacity: int = 100,
+        everybody: bool = False,
+        database: Any = None,
+        dialler: Dials | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
@@ -162,6 +171,8 @@ class MemoryServer:
         self.handles = HandleBook(self.database, lambda: self.wall)
         test.successResultOf(Deferred.fromCoroutine(self.handles.load()))
         self.incidents = IncidentLog(self.clock)
+        credentials = own_credentials(self.identity.private_key, WALL)
+        self.dial_backs = None if dialler is None else DialBacks(self.clock, dialler, PeerDiallerTLS(credentials))
         self.rendezvous = Rendezvous(
             self.clock,
             self.identity,
@@ -171,8 +182,8 @@ class MemoryServer:
             incidents=self.incidents,
             wall=lambda: self.wall,
             everybody=everybody,
+            dial_backs=self.dial_backs,
         )
-        credentials = own_credentials(self.identity.private_key, WALL)
         self.sweep = Sweep(self.clock)
         self._factory = ListenerTLS(credentials, [SERVER_PROTOCOL]).wrap(
             RendezvousFactory(self.rendezvous, self.clock, self.sweep), self.clock

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -257,6 +258,12 @@ class ServerLink:
             self.link.frames.limit = LARGE_FRAME
         return answer
 
+    def dial_back(self, number: int, meanwhile: Callable[[], object] = lambda: None) -> Message:
+        """Ask to be dialled back, do something meanwhile; what came of it."""
+        self.link.send("dial-back", number=number)
+        meanwhile()
+        return self.link.expect("dialled-back")
+
     def watch(self, everyone: bool = True, ids: tuple[bytes, ...] = ()) -> "dict[bytes, Message]":
         """Watch; the snapshot: the bodies of the records of those online, by id."""
         self.link.send("watch", everyone=everyone, ids=list(ids))
@@ -303,6 +310,8 @@ class Stranger:
     store: bytes = field(default_factory=lambda: os.urandom(16))
     counter: int = 0
     """The greatest that it signed."""
+    features: tuple[str, ...] = ()
+    """What its hello lists."""
 
     def __post_init__(self) -> None:
         self._listener: socket.socket | None = None
@@ -316,7 +325,13 @@ class Stranger:
 
     def hello(self) -> Message:
         """What it says first on every link."""
-        return {"version": 1, "handle": self.handle, "nonce": self.nonce, "store": self.store, "features": []}
+        return {
+            "version": 1,
+            "handle": self.handle,
+            "nonce": self.nonce,
+            "store": self.store,
+            "features": list(self.features),
+        }
 
     def listen(self) -> int:
         """Listen for peers, at any port; the port."""
@@ -333,6 +348,7 @@ class Stranger:
         """Listen no more."""
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
 
     def register(self, port: int, server: bytes) -> ServerLink:
         """Be online at the server with this id."""
@@ -351,6 +367,17 @@ class Stranger:
         assert self._listener is not None, "listen first"
         connection, _ = self._listener.accept()
         return self._greet(Link(connection, self.identity, PEER_PROTOCOL, False))
+
+    def knocked(self) -> list[Message]:
+        """Take the next connection as a peer does, up to the hello of whoever came; all that they said."""
+        assert self._listener is not None, "listen first"
+        connection, _ = self._listener.accept()
+        said: list[Message] = []
+        with suppress(Gone):
+            link = Link(connection, self.identity, PEER_PROTOCOL, False)
+            while True:
+                said.append(link.next())
+        return said
 
     def _greet(self, link: Link) -> Link:
         link.send("hello", **self.hello())

@@ -126,6 +126,8 @@ MESSAGES = {
     "watch": Table(everyone=boolean, ids=(array(512, ID), [])),
     "roster": Table(number=INT, listings=array(500, LISTING), more=boolean),
     "changes": Table(since=INT, number=INT, listings=(array(500, LISTING), []), gone=(array(500, ID), [])),
+    "dial-back": Table(number=INT),
+    "dialled-back": Table(number=INT, code=CODE, address=(address, None)),
     "ask": Table(text=(text(".{0,200}"), "")),
     "accept": Table(scope=text("once|timed|always"), seconds=(INT, None)),
     "reject": Table(code=(CODE, "rejected")),

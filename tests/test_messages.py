@@ -49,6 +49,8 @@ INTEGERS = [
     ("roster", "number"),
     ("changes", "since"),
     ("changes", "number"),
+    ("dial-back", "number"),
+    ("dialled-back", "number"),
     ("accept", "seconds"),
     ("have", "streams.0.seq"),
     ("have", "streams.0.processed"),
@@ -63,7 +65,7 @@ SEQUENCES = [
     ("history", "first"),
     ("history", "last"),
 ]
-PORTS = [("server-hello", "observed.port"), ("changes", "listings.0.observed.port")]
+PORTS = [("server-hello", "observed.port"), ("dialled-back", "address.port"), ("changes", "listings.0.observed.port")]
 BINARIES = [
     ("hello", "nonce", 16, 16),
     ("hello", "store", 16, 16),
@@ -96,6 +98,8 @@ STRINGS = [
     ("server-hello", "observed.host", 2, 45),
     ("registered", "handle", 1, 32),
     ("declined", "code", 1, 32),
+    ("dialled-back", "code", 1, 32),
+    ("dialled-back", "address.host", 2, 45),
     ("ask", "text", 0, 200),
     ("reject", "code", 1, 32),
     ("refused", "code", 1, 32),
@@ -164,7 +168,7 @@ class RoundTripTests(MessageTestCase):
             {
                 *("hello", "ping", "pong", "bye", "server-hello", "register", "registered", "declined", "watch"),
                 *("roster", "changes", "ask", "accept", "reject", "select", "have", "entry", "refused", "seen"),
-                *("window", "history", "record"),
+                *("window", "history", "record", "dial-back", "dialled-back"),
             },
         )
 
@@ -177,6 +181,7 @@ class RoundTripTests(MessageTestCase):
             "declined": {"record"},
             "watch": {"ids"},
             "changes": {"listings", "gone"},
+            "dialled-back": {"address"},
             "ask": {"text"},
             "accept": {"seconds"},
             "reject": {"code"},
@@ -196,6 +201,7 @@ class RoundTripTests(MessageTestCase):
         for tag, name in (
             ("register", "invitation"),
             ("declined", "record"),
+            ("dialled-back", "address"),
             ("accept", "seconds"),
             ("entry", "signature"),
             ("have", "streams.0.processed"),

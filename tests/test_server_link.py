@@ -3,18 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import structs
 from twisted.internet.defer import Deferred
 
 from p2pchat import api
-from p2pchat.core.errors import StoreFull
+from p2pchat.core.errors import EndCode, StoreFull
 from p2pchat.core.identity import Domain, format_id
 from p2pchat.core.messages import (
+    DIAL_BACK,
     VERSION,
     Accept,
     Address,
     Bye,
     Changes,
     Declined,
+    DialBack,
+    DialledBack,
     Hello,
     Listing,
     Record,
@@ -33,6 +37,7 @@ from p2pchat.net.connection import Connection, Ending, Sweep
 from p2pchat.net.incidents import IncidentLog
 from p2pchat.net.listener import ListenerFactory
 from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, ServerDiallerTLS
+from p2pchat.peer.dial_back import ANSWER_WITHIN
 from p2pchat.peer.server_link import MAX_COUNTER_TRIES, REFUSED_WAIT, ServerLink
 from p2pchat.server.handles import HandleBook
 from p2pchat.server.rendezvous import Rendezvous, RendezvousFactory
@@ -65,6 +70,7 @@ class FarServer:
         self.on_register: Callable[[Register], None] = lambda register: self.say(Registered(handle="alice", expires=30))
         self.on_watch: Callable[[Watch], None] = lambda watch: self.say(self.page())
         self.version = VERSION
+        self.features: tuple[str, ...] = (DIAL_BACK,)
 
     def listen(self) -> "FarServer":
         tls = ListenerTLS(own_credentials(self.shown.private_key, WALL), [SERVER_PROTOCOL])
@@ -84,6 +90,7 @@ class FarServer:
             time=self.time,
             observed=Address(host="192.0.2.7", port=7777),
             nonce=b"S" * 16,
+            features=self.features,
         )
         return Session(Side.SERVER, hello, self.world.clock.seconds())
 
@@ -293,6 +300,92 @@ class RegisteringTests(ServerLinkTests):
         self.far.version = 0
         self.start()
         self.assertEqual((self.far.of(Register), self.states()), ([], [("refused", "version")]))
+
+
+class DialBackTests(ServerLinkTests):
+    """Asking the server whether others can reach us."""
+
+    reached = DialledBack(number=1, code="reached", address=Address(host="192.0.2.7", port=6666))
+
+    def test_asked_and_answered(self) -> None:
+        """The server is asked, and its answer is told to everybody who waits; it is asked once for all of them."""
+        self.start()
+        self.assertTrue(self.link.tells_reach)
+        first, second = self.link.dial_back(), self.link.dial_back()
+        self.world.settle()
+        self.assertEqual(self.far.of(DialBack), [DialBack(number=1)])
+        self.assertNoResult(first)
+        self.far.say(self.reached)
+        self.world.settle()
+        self.assertEqual((self.successResultOf(first), self.successResultOf(second)), (self.reached, self.reached))
+        third = self.link.dial_back()
+        self.world.settle()
+        self.far.say(DialledBack(number=2, code="later"))
+        self.world.settle()
+        self.assertEqual(self.successResultOf(third), DialledBack(number=2, code="later"))
+
+    def test_no_answer(self) -> None:
+        """A server that does not answer is waited for a few seconds; an answer after that breaks no rule."""
+        self.start()
+        answer = self.link.dial_back()
+        self.world.wait(ANSWER_WITHIN + 1)
+        self.assertIsNone(self.successResultOf(answer))
+        self.far.say(self.reached)
+        self.world.settle()
+        self.assertEqual(self.states(), [("online", "")])
+
+    def test_lost(self) -> None:
+        """Where the link ends there is no answer, and the next link may be asked."""
+        self.start()
+        answer = self.link.dial_back()
+        self.world.settle()
+        self.far.links[-1].close(EndCode.LEAVING)
+        self.world.settle()
+        self.assertIsNone(self.successResultOf(answer))
+        self.assertFalse(self.link.tells_reach)
+        self.world.wait(20)
+        again = self.link.dial_back()
+        self.world.settle()
+        self.far.say(DialledBack(number=2, code="silent"))
+        self.world.settle()
+        self.assertEqual(self.successResultOf(again), DialledBack(number=2, code="silent"))
+
+    def test_answers_that_nobody_asked_for(self) -> None:
+        """A server that answers unasked, twice, or another question breaks a rule: the link ends, the peer lives."""
+        for asked, answers in (
+            (False, [self.reached]),
+            (True, [self.reached] * 2),
+            (True, [DialledBack(number=7, code="reached")]),
+        ):
+            self.start()
+            if asked:
+                self.link.dial_back()
+            self.world.settle()
+            number = len(self.far.of(DialBack))
+            self.far.say(*(each if each.number == 7 else structs.replace(each, number=number or 1) for each in answers))
+            self.world.settle()
+            self.assertEqual(self.far.endings[-1].code, EndCode.VIOLATION, answers)
+            self.world.wait(30)
+        self.assertEqual(self.states()[-1], ("online", ""))
+
+    def test_old_server(self) -> None:
+        """A server that does not name the ability is not asked."""
+        self.far.features = ()
+        self.start()
+        self.assertFalse(self.link.tells_reach)
+        self.assertEqual(self.states(), [("online", "")])
+
+    def test_clocks(self) -> None:
+        """How far our clock is ahead of the server's is known from its greeting on, and follows our clock."""
+        self.assertIsNone(self.link.clock_ahead)
+        self.far.time = WALL - 90_000
+        self.start()
+        self.assertEqual(self.link.clock_ahead, 90_000)
+        self.world.wait(50)
+        self.assertEqual(self.link.clock_ahead, 90_000)
+        self.world.wall += 3_600_000
+        self.assertEqual(self.link.clock_ahead, 3_690_000)
+        self.assertIsNone(self.link.certificate_expires, "it shows its own key")
 
 
 class IdentityTests(ServerLinkTests):

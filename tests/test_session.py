@@ -7,11 +7,14 @@ The tables below were written down from the page, and not from the module.
 from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
+from p2pchat.core.budget import Budget
 from p2pchat.core.errors import EndCode, LocalProtocolError, RemoteProtocolError
 from p2pchat.core.framing import encode_frame
 from p2pchat.core.messages import (
+    DIAL_BACK,
     Accept,
     Ask,
     Bye,
@@ -30,9 +33,13 @@ from p2pchat.core.messages import (
     encode,
     tag_of,
 )
-from p2pchat.core.session import Budget, Session, Side, State
+from p2pchat.core.session import Session, Side, State
 
-from .examples import ENTRIES, EXAMPLES, HELLO, SERVER_HELLO, SIGNED, STREAM
+from . import examples
+from .examples import ENTRIES, EXAMPLES, SIGNED, STREAM
+
+HELLO = structs.replace(examples.HELLO, features=(DIAL_BACK,))
+SERVER_HELLO = structs.replace(examples.SERVER_HELLO, features=(DIAL_BACK, "another"))
 
 MESSAGES: dict[str, Message] = {tag_of(type(message)): message for message in EXAMPLES}
 
@@ -58,13 +65,13 @@ SELECTING = {"open": f"select>selected record {ALWAYS}"}
 TO_SERVER = {
     "greeting": "",
     "registering": f"register {ALWAYS}",
-    "registered": f"register watch {ALWAYS}",
+    "registered": f"register watch dial-back {ALWAYS}",
     "closed": "",
 }
 FROM_SERVER = {
     "greeting": "",
     "registering": f"registered>registered declined {ALWAYS}",
-    "registered": f"registered declined roster changes {ALWAYS}",
+    "registered": f"registered declined roster changes dialled-back {ALWAYS}",
     "closed": "",
 }
 
@@ -223,6 +230,48 @@ class TableTests(SessionTestCase):
             session = Session(side, hello, 0.0)
             self.assertEqual(sent(session), [hello])
             self.assertEqual(sent(session), [])
+
+
+class FeatureTests(SessionTestCase):
+    """Section 6: an ability may be used only where both hellos listed it."""
+
+    dial_back, dialled_back = MESSAGES["dial-back"], MESSAGES["dialled-back"]
+
+    def pair(self, ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[Session, Session]:
+        """A peer and a server, the peer registered, whose hellos listed these features."""
+        client = Session(Side.CLIENT, structs.replace(HELLO, features=ours), 0.0)
+        server = Session(Side.SERVER, structs.replace(SERVER_HELLO, features=theirs), 0.0)
+        feed(client, structs.replace(SERVER_HELLO, features=theirs), MESSAGES["registered"])
+        feed(server, structs.replace(HELLO, features=ours))
+        server.send(MESSAGES["registered"], 0.0)
+        for session in (client, server):
+            session.data_to_send()
+        return client, server
+
+    def test_both(self) -> None:
+        """Where both listed it, it may be asked for and answered."""
+        client, server = self.pair((DIAL_BACK, "ours"), ("theirs", DIAL_BACK))
+        self.assertEqual((client.features, server.features), ({DIAL_BACK}, {DIAL_BACK}))
+        client.send(self.dial_back, 0.0)
+        self.assertEqual(feed(server, self.dial_back), [self.dial_back])
+        server.send(self.dialled_back, 0.0)
+        self.assertEqual(feed(client, self.dialled_back), [self.dialled_back])
+
+    def test_one_alone(self) -> None:
+        """Where one side is older, nobody may say it, and who does breaks a rule; all else goes on."""
+        for ours, theirs in (((DIAL_BACK,), ()), ((), (DIAL_BACK,)), ((), ())):
+            client, server = self.pair(ours, theirs)
+            self.assertEqual((client.features, server.features), (frozenset(), frozenset()))
+            self.assertFalse(client.may_send(type(self.dial_back)) or server.may_send(type(self.dialled_back)))
+            self.assertRaises(LocalProtocolError, client.send, self.dial_back, 0.0)
+            self.assertEqual(feed(server, MESSAGES["watch"]), [MESSAGES["watch"]])
+            self.refused(server, EndCode.UNEXPECTED, self.dial_back)
+            self.refused(client, EndCode.UNEXPECTED, self.dialled_back)
+
+    def test_rate(self) -> None:
+        """Questions count as what moves nothing: who asks without end is ended."""
+        _, server = self.pair((DIAL_BACK,), (DIAL_BACK,))
+        self.refused(server, EndCode.RATE, *[self.dial_back] * 1000)
 
 
 class OnceTests(SessionTestCase):

@@ -182,6 +182,37 @@ class ServerTests(StrangerTestCase):
         link.link.send("register", record=good)
         self.assertEqual(link.link.ending(), "rate")
 
+    def test_dial_back(self) -> None:
+        """Who asks for it is dialled back once, where it comes from, and nothing is said there; the answer tells."""
+        stranger = self.stranger()
+        stranger.features = ("dial-back", "another")
+        port = stranger.listen()
+        link = self.online(stranger)
+        self.assertIn("dial-back", link.hello["features"])
+        said: list[Message] = []
+        answer = link.dial_back(9, lambda: said.extend(stranger.knocked()))
+        self.assertEqual((answer["number"], answer["code"], said), (9, "reached", []))
+        self.assertEqual(answer["address"], {"host": "127.0.0.1", "port": port})
+        answer = link.dial_back(10)
+        self.assertEqual((answer["number"], answer["code"], answer["address"]), (10, "later", None))
+
+    def test_dial_back_to_nobody(self) -> None:
+        """Where nothing listens that is said; a port of a service is not dialled at all."""
+        for port, code in ((0, "refused"), (25, "not-dialled")):
+            stranger = self.stranger()
+            stranger.features = ("dial-back",)
+            port = port or stranger.listen()
+            stranger.close()
+            link = self.server_link(stranger)
+            link.register(link.record(port=port))
+            self.assertEqual(link.dial_back(1)["code"], code)
+
+    def test_dial_back_without_the_feature(self) -> None:
+        """A peer whose hello does not list it may not ask."""
+        link = self.online(self.stranger())
+        link.link.send("dial-back", number=1)
+        self.assertEqual(link.link.ending(), "unexpected")
+
     def test_two_links_of_one_key(self) -> None:
         """The newer counts: the older ends with `duplicate` for one process, and `displaced` for two."""
         for nonce, code in ((None, "duplicate"), (os.urandom(16), "displaced")):

@@ -37,6 +37,9 @@ MAX_HOLDINGS = 128
 MAX_WATCHED = 512
 """Most ids in one Watch: more contacts than a person keeps."""
 
+DIAL_BACK = "dial-back"
+"""Feature of a server link: the peer may ask to be dialled back."""
+
 Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Sequence = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -199,6 +202,21 @@ class Changes(Message, frozen=True, kw_only=True, tag="changes"):
     gone: Annotated[tuple[Id, ...], Meta(max_length=MAX_LISTINGS)] = ()
 
 
+class DialBack(Message, frozen=True, kw_only=True, tag="dial-back"):
+    """Asks the server to look whether the sender can be reached where it listens; needs the feature DIAL_BACK."""
+
+    number: Integer
+
+
+class DialledBack(Message, frozen=True, kw_only=True, tag="dialled-back"):
+    """Answers a DialBack: how it went (`core.reach.Reached`)."""
+
+    number: Integer
+    code: Code
+    address: Address | None = None
+    """What was dialled; None if nothing was."""
+
+
 # --- the peer link
 
 
@@ -296,6 +314,8 @@ MESSAGES: tuple[type[Message], ...] = (
     Watch,
     RosterPage,
     Changes,
+    DialBack,
+    DialledBack,
     Ask,
     Accept,
     Reject,

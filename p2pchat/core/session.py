@@ -11,14 +11,18 @@ docs/protocol.md, sections 1, 4, 6, 7 and 8. The ids, and with them who leads, c
 from collections.abc import Iterator
 from enum import Enum
 
+from .budget import Budget
 from .errors import EndCode, LocalProtocolError, RemoteProtocolError
 from .framing import LARGE_FRAME, FrameBuffer, encode_frame
 from .messages import (
+    DIAL_BACK,
     Accept,
     Ask,
     Bye,
     Changes,
     Declined,
+    DialBack,
+    DialledBack,
     Entry,
     Have,
     Hello,
@@ -139,13 +143,13 @@ _PEER_RECEIVES: Legal = {
 _TO_SERVER: Legal = {
     S.GREETING: {},
     S.REGISTERING: _stay(S.REGISTERING, Register),
-    S.REGISTERED: _stay(S.REGISTERED, Register, Watch),
+    S.REGISTERED: _stay(S.REGISTERED, Register, Watch, DialBack),
     S.CLOSED: {},
 }
 _FROM_SERVER: Legal = {
     S.GREETING: {},
     S.REGISTERING: _stay(S.REGISTERING, Declined) | {Registered: S.REGISTERED},
-    S.REGISTERED: _stay(S.REGISTERED, Registered, Declined, RosterPage, Changes),
+    S.REGISTERED: _stay(S.REGISTERED, Registered, Declined, RosterPage, Changes, DialledBack),
     S.CLOSED: {},
 }
 _SELECTING: Legal = {S.OPEN: {Select: S.SELECTED}}
@@ -174,6 +178,9 @@ RECEIVES: dict[Side, Legal] = {
 ONCE = frozenset({Ask, Accept})
 """Legal in its states, but once in each direction."""
 
+NEEDS: dict[type[Message], str] = {DialBack: DIAL_BACK, DialledBack: DIAL_BACK}
+"""Legal in its states, but only where both hellos listed this feature."""
+
 LARGE = frozenset({S.OPEN, S.SELECTED, S.REGISTERED})
 """States in which frames of 64 KiB are read."""
 
@@ -185,27 +192,6 @@ DEAD_AFTER = {Side.LEADER: 45.0, Side.FOLLOWER: 45.0, Side.CLIENT: 30.0, Side.SE
 
 UNPACED = frozenset({Entry, Have, Window, Seen, Refused, History, RosterPage, Changes, Bye, Hello, ServerHello})
 """Messages that the window, or the trusted server, bounds; who receives them charges those that move nothing."""
-
-
-class Budget:
-    """A token bucket: `rate` a second, `burst` at once."""
-
-    __slots__ = ("_at", "_burst", "_rate", "_tokens")
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._tokens = burst
-        self._at = now
-
-    def spend(self, now: float) -> bool:
-        """Take one token; False if there is none."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class Session:
@@ -222,12 +208,14 @@ class Session:
         "_frame_began",
         "_heard_at",
         "_inbound",
+        "_offered",
         "_once",
         "_outbound",
         "_pinged_at",
         "_pings",
         "_sent_at",
         "_started_at",
+        "features",
         "side",
         "state",
     )
@@ -235,6 +223,9 @@ class Session:
     def __init__(self, side: Side, hello: Hello | ServerHello, now: float) -> None:
         self.side = side
         self.state = State.GREETING
+        self.features: frozenset[str] = frozenset()
+        """What both hellos listed, from the far side's hello on."""
+        self._offered = frozenset(hello.features)
         self._inbound = FrameBuffer()
         self._outbound: list[bytes] = [encode_frame(encode(hello))]
         self._once: set[tuple[str, type[Message]]] = set()
@@ -248,7 +239,8 @@ class Session:
 
     def may_send(self, kind: type[Message]) -> bool:
         """Whether the state allows a message of this class now."""
-        return kind in SENDS[self.side][self.state] and ("sent", kind) not in self._once
+        legal = kind in SENDS[self.side][self.state] and ("sent", kind) not in self._once
+        return legal and (kind not in NEEDS or NEEDS[kind] in self.features)
 
     def send(self, message: Message, now: float) -> None:
         """Queue a message; raises LocalProtocolError if the state does not allow it."""
@@ -310,10 +302,14 @@ class Session:
         legal = RECEIVES[self.side][self.state]
         if kind not in legal or ("received", kind) in self._once:
             raise RemoteProtocolError(EndCode.UNEXPECTED, f"{tag_of(kind)} in {self.state.value}")
+        if kind in NEEDS and NEEDS[kind] not in self.features:
+            raise RemoteProtocolError(EndCode.UNEXPECTED, f"{tag_of(kind)}, which both hellos must list")
         if kind in ONCE:
             self._once.add(("received", kind))
         if kind not in UNPACED:
             self.charge(now)
+        if isinstance(message, Hello | ServerHello):
+            self.features = self._offered.intersection(message.features)
         self._enter(legal[kind])
 
     def _over(self) -> bool:

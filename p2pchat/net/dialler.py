@@ -71,8 +71,9 @@ class Dialler:
         return connection
 
     async def _connect(self, host: str, port: int, wrapped: TLSMemoryBIOFactory, source: int) -> Connection:
-        # Without reuseAddress a second dial from one port fails, and a redial for a minute after a close.
-        binding = makeBinding("", source, reuseAddress=True)
+        # Without reuseAddress a second dial from one port fails, and a redial for a minute after a close. Any port is
+        # the kernel's choice at connect(): a service that may bind no port (SocketBindDeny=) can dial nevertheless.
+        binding = makeBinding("", source, reuseAddress=True) if source else None
         endpoint = HostnameEndpoint(self._reactor, host, port, CONNECT_WITHIN, binding)
         transport = await endpoint.connect(wrapped)
         assert isinstance(transport, TLSMemoryBIOProtocol)

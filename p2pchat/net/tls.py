@@ -82,6 +82,8 @@ class Authenticated:
     """
     exporter: bytes
     """32 bytes known to both ends of this connection alone; what a server signs in its hello."""
+    expires: int | None = None
+    """Where `certified`: when that certificate ends, in ms since 1970. Nobody reads the dates of others."""
 
     @property
     def hybrid(self) -> bool:
@@ -183,7 +185,8 @@ class _Policy:
             dump_certificate(FILETYPE_ASN1, certificate), self._count_others(connection)
         )
         exporter = connection.export_keying_material(EXPORTER_LABEL, EXPORTER_SIZE)
-        return Authenticated(key, protocol, group, certified, exporter)
+        expires = int(certificate.to_cryptography().not_valid_after_utc.timestamp() * 1000) if certified else None
+        return Authenticated(key, protocol, group, certified, exporter, expires)
 
     def _count_others(self, connection: SSL.Connection) -> int:
         """How many certificates came beside the far side's own, or were found to lead back from it."""
@@ -287,6 +290,11 @@ class ServerDiallerTLS(_DiallingPolicy):
 
 
 # What the protocol on top calls.
+
+
+def openssl_version() -> str:
+    """Which OpenSSL there is, as it names itself."""
+    return SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
 
 
 def authenticate(transport: ITransport | None) -> Authenticated:

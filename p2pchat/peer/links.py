@@ -16,10 +16,11 @@ from twisted.python.failure import Failure
 
 from ..api import Answered, Asked, AskEnded, Asking, Problem
 from ..core.addresses import parse
+from ..core.budget import Budget
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError, UserError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
-from ..core.session import Budget, State
+from ..core.session import State
 from ..core.trust import (
     REQUEST_LASTS,
     Answer,

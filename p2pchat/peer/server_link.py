@@ -19,10 +19,13 @@ from ..core.addresses import is_loopback, written
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.identity import Domain, format_id, id_of, verify
 from ..core.messages import (
+    DIAL_BACK,
     VERSION,
     Address,
     Changes,
     Declined,
+    DialBack,
+    DialledBack,
     Hello,
     Message,
     Register,
@@ -38,6 +41,7 @@ from ..net.connection import Connection, Ending
 from ..net.dialler import Dialler
 from ..net.tls import Authenticated, ServerDiallerTLS
 from ..storage.servers import Server
+from .dial_back import DialBackQuestion
 from .environment import Environment
 from .pursuit import Backoff
 
@@ -117,6 +121,8 @@ class ServerLink:
         self._session: Session | None = None
         self._authenticated: Authenticated | None = None
         self._server_time = 0
+        self._greeted_at = 0.0
+        self._question = DialBackQuestion(environment.clock)
         self._tries = 0
         self._timer: IDelayedCall | None = None
         self._dial: Deferred[None] | None = None
@@ -132,6 +138,31 @@ class ServerLink:
         if self.own_address is not None:
             return is_loopback(self.own_address.host)
         return self.server.host == "localhost" or is_loopback(self.server.host)
+
+    @property
+    def certificate_expires(self) -> int | None:
+        """When the certificate ends that an authority issued for the server, ms since 1970; None without one."""
+        return None if self._authenticated is None else self._authenticated.expires
+
+    @property
+    def clock_ahead(self) -> int | None:
+        """How many ms our clock is ahead of the server's; None while it has not told its own."""
+        if not self._server_time:
+            return None
+        environment = self._environment
+        passed = int((environment.clock.seconds() - self._greeted_at) * 1000)
+        return environment.wall() - (self._server_time + passed)
+
+    @property
+    def tells_reach(self) -> bool:
+        """Whether it is there, and can be asked to dial us back."""
+        return self._connection is not None and self._session is not None and self._session.may_send(DialBack)
+
+    def dial_back(self) -> "Deferred[DialledBack | None]":
+        """Ask whether others can reach us; fires with None if there is no answer. Only where `tells_reach`."""
+        connection = self._connection
+        assert connection is not None, "it is there"
+        return self._question.ask(connection.send)
 
     def status(self) -> ServerStatus:
         """For front ends."""
@@ -208,7 +239,13 @@ class ServerLink:
         self.own_address = connection.own_address
         self._tries = 0
         environment = self._environment
-        hello = Hello(version=VERSION, handle=self.server.handle, nonce=environment.nonce, store=environment.store)
+        hello = Hello(
+            version=VERSION,
+            handle=self.server.handle,
+            nonce=environment.nonce,
+            store=environment.store,
+            features=(DIAL_BACK,),
+        )
         self._session = Session(Side.CLIENT, hello, environment.clock.seconds())
         return self._session
 
@@ -222,6 +259,8 @@ class ServerLink:
                 self._declined(connection, message)
             case RosterPage() | Changes():
                 self._take_roster(connection, message)
+            case DialledBack():
+                self._question.answered(message)
             case _:
                 pass
 
@@ -235,6 +274,7 @@ class ServerLink:
         self._dial = None
         self._connection = None
         self._session = None
+        self._question.end()
         if ending.by_them and ending.code is EndCode.DISPLACED:
             self._running = False
             self._lose(ServerState.REFUSED, ending.code.value)
@@ -255,7 +295,7 @@ class ServerLink:
             connection.close(EndCode.VERSION)
             return
         self.observed = hello.observed
-        self._server_time = hello.time
+        self._server_time, self._greeted_at = hello.time, self._environment.clock.seconds()
         self._run(self._register(connection, self.server.counter))
 
     async def _register(self, connection: Connection, above: int) -> None:

@@ -13,7 +13,20 @@ from twisted.python.failure import Failure
 
 from ..core.bodies import RecordBody
 from ..core.errors import EndCode, RemoteProtocolError, StoreError
-from ..core.messages import Address, Bye, Declined, Hello, Message, Register, Registered, Signed, Watch
+from ..core.messages import (
+    Address,
+    Bye,
+    Declined,
+    DialBack,
+    DialledBack,
+    Hello,
+    Message,
+    Register,
+    Registered,
+    Signed,
+    Watch,
+)
+from ..core.reach import Outcome
 from ..core.records import check_record
 from ..core.session import DEAD_AFTER, Side
 from ..core.watchers import Watcher
@@ -74,6 +87,8 @@ class Registration:
                 self._register(message.record)
             case Watch():
                 self._watch(message)
+            case DialBack(number=number):
+                self._dial_back(number)
             case Bye():
                 self._rendezvous.leave(self)
 
@@ -115,6 +130,16 @@ class Registration:
             self._rendezvous.roster.unwatch(self._watcher)
         self._watcher = self._rendezvous.roster.watch(self, watch.everyone, watch.ids)
         self.read_on()
+
+    def _dial_back(self, number: int) -> None:
+        """Look whether this peer can be reached, where it comes from and at the port that it signed."""
+        address, asked = self._rendezvous.dial_back(self)
+
+        def answer(outcome: Outcome) -> None:
+            dialled = None if outcome in (Outcome.NOT_DIALLED, Outcome.LATER) else address
+            self.connection.send(DialledBack(number=number, code=outcome.value, address=dialled))
+
+        asked.addCallback(answer)
 
     # --- registering
 

@@ -14,7 +14,9 @@ from ..core.addresses import parse
 from ..core.bodies import RecordBody
 from ..core.errors import EndCode
 from ..core.identity import Domain, Identity, id_of
-from ..core.messages import VERSION, Message, ServerHello, Signed
+from ..core.messages import DIAL_BACK, VERSION, Address, Message, ServerHello, Signed
+from ..core.reach import Outcome, door
+from ..core.records import read_record
 from ..core.roster import Roster
 from ..core.session import Session, Side
 from ..net.admission import source_of
@@ -23,6 +25,7 @@ from ..net.incidents import IncidentLog
 from ..net.listener import ListenerFactory
 from ..net.tls import Authenticated
 from . import admission
+from .dial_back import DialBacks
 from .handles import HandleBook
 from .registration import Registration
 
@@ -41,6 +44,7 @@ class Rendezvous:
     All links of one server.
 
     `wall` is the wall clock in ms since 1970, `nonce` 16 random bytes of this process, `everybody` what --open says.
+    Without `dial_backs` no peer may ask to be dialled back.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Rendezvous:
         incidents: IncidentLog,
         wall: Callable[[], int],
         everybody: bool = False,
+        dial_backs: DialBacks | None = None,
     ) -> None:
         self.identity = identity
         self.roster = Roster(capacity)
@@ -66,6 +71,7 @@ class Rendezvous:
         self._nonce = nonce
         self._wall = wall
         self._everybody = everybody
+        self._dial_backs = dial_backs
         self._links: dict[Connection, Registration] = {}
         self._undecided: defaultdict[str, set[Registration]] = defaultdict(set)
         """By source, who said hello and is not registered."""
@@ -96,6 +102,7 @@ class Rendezvous:
             time=self._wall(),
             observed=observed,
             nonce=self._nonce,
+            features=() if self._dial_backs is None else (DIAL_BACK,),
         )
         return Session(Side.SERVER, hello, self._clock.seconds())
 
@@ -195,6 +202,14 @@ class Rendezvous:
         for registration in self._online.values():
             self._handles.seen(registration.handle)
 
+    def dial_back(self, registration: Registration) -> tuple[Address | None, Deferred[Outcome]]:
+        """Knock at a peer's door: where that is, and what will have come of it."""
+        listing = self.roster.get(registration.peer)
+        if self._dial_backs is None or listing is None:
+            return None, succeed(Outcome.NOT_DIALLED)
+        address = door(registration.observed, read_record(listing.record, self.identity.id))
+        return address, self._dial_backs.ask(registration.peer, _source(registration), address)
+
     def _is_full(self, peer: bytes) -> bool:
         if peer in self._online or peer in self._claiming:
             return False
@@ -245,6 +260,8 @@ class Rendezvous:
             if timer is not None:
                 timer.cancel()
         self._push = self._feeding = None
+        if self._dial_backs is not None:
+            self._dial_backs.close()
         if not self._links:
             return succeed(None)
         self._closed = Deferred()

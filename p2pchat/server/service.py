@@ -19,13 +19,16 @@ from ..config import ServerSettings
 from ..core.errors import StoreError
 from ..core.identity import Identity, format_id
 from ..net.certificates import Credentials, load_credentials, own_credentials
+from ..net.connection import Sweep
+from ..net.dialler import Dialler
 from ..net.local import LocalFactory, LocalService, json_execute
-from ..net.tls import SERVER_PROTOCOL, ListenerTLS
+from ..net.tls import SERVER_PROTOCOL, ListenerTLS, PeerDiallerTLS
 from ..storage.database import Database
 from ..storage.directory import StateDirectory
 from ..storage.executor import Executor, ThreadExecutor
 from ..storage.keys import KEY_SETTING, load_or_create_identity
 from ..storage.server_tables import SERVER_SCHEMA, ServerTables
+from .dial_back import DialBacks
 from .handles import HandleBook
 from .links import LOOPBACK, Reach, find_own_name, links, remember
 from .port import ServerPort, make_admission, make_room
@@ -162,10 +165,16 @@ class RendezvousService(MultiService):
             incidents=admission.incidents,
             wall=wall_clock,
             everybody=settings.open,
+            dial_backs=self._dial_backs(identity),
         )
         self.port = ServerPort(self._reactor, self._reactor, settings, admission)
         self.port.open(tls, self.rendezvous)
         self._closers += [self.rendezvous.close, self.port.close]
+
+    def _dial_backs(self, identity: Identity) -> DialBacks:
+        # Whoever is dialled back sees the key that it knows as the server's, whatever certificate the port shows.
+        tls = PeerDiallerTLS(own_credentials(identity.private_key, wall_clock()))
+        return DialBacks(self._reactor, Dialler(self._reactor, self._reactor, Sweep(self._reactor), 0), tls)
 
     def _credentials(self, identity: Identity) -> Credentials:
         certificate, key = self._settings.certificate, self._settings.key
