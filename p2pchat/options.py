@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import ACCEPT_WHOM, SHOWN_LINES, check_handle, parse_path, parse_timeout
+from .config import ACCEPT_WHOM, check_handle, parse_path
 from .core.errors import UsageError
 from .daemon_options import add_peer_options, add_server_options
-
-SEND_TIMEOUT = 60.0
-"""Seconds without progress after which `p2pchat send` gives up waiting, unless told otherwise."""
+from .message_options import add_recv_options, add_send_options
 
 HELP_COLUMN = 28
 """Where the help of an option begins."""
@@ -204,22 +202,7 @@ def _add_send(commands: Any) -> None:
         "  p2pchat send bob 'the build is done' --wait delivered --timeout 60\n"
         "  make 2>&1 | p2pchat send bob -",
     )
-    parser.add_argument("who", metavar="WHO", help="a contact's name, or a whole id")
-    parser.add_argument("text", metavar="TEXT", nargs="+", help="the message; -: the lines of standard input")
-    parser.add_argument(
-        "--wait",
-        choices=("queued", "delivered", "seen"),
-        default="delivered",
-        help="what to wait for (default: delivered)",
-    )
-    parser.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=parse_timeout,
-        default=SEND_TIMEOUT,
-        help=f"exit with 3 if nothing gets on for so long (default: {SEND_TIMEOUT:.0f})",
-    )
-    parser.add_argument("--trust-first", action="store_true", help="take whoever has the name WHO now")
+    add_send_options(parser)
     _state(parser, "peer")
 
 
@@ -239,19 +222,7 @@ def _add_recv(commands: Any) -> None:
         "  p2pchat recv --cursor bot --json --follow --no-ack | ./bot\n"
         "  p2pchat recv --cursor bot --ack 4711   # which ./bot runs",
     )
-    parser.add_argument("--from", metavar="WHO", dest="who", default="", help="only of this contact or id")
-    parser.add_argument("--follow", action="store_true", help="wait for what comes, until Ctrl-C")
-    _json(parser)
-    parser.add_argument("--cursor", metavar="NAME", default="", help="go on where this name stopped (with each --from)")
-    count = f"at most so many, then end (default: all; without --cursor: the last {SHOWN_LINES})"
-    parser.add_argument("--count", metavar="N", type=_number("--count"), help=count)
-    parser.add_argument("--no-ack", action="store_true", help="do not move the cursor; --ack does")
-    parser.add_argument(
-        "--ack", metavar="ENTRY", type=_number("--ack"), help="print nothing: everything up to ENTRY is dealt with"
-    )
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if --follow waits for so long"
-    )
+    add_recv_options(parser)
     _state(parser, "peer")
 
 
@@ -386,15 +357,6 @@ def _json(parser: Parser) -> None:
 
 def _path(option: str) -> Callable[[str], Any]:
     return lambda text: parse_path(text, option)
-
-
-def _number(option: str) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text[:16]) >= 1 and len(text) <= 15):
-            raise UsageError(f"{option} is {text!r}; give a number from 1 on")
-        return int(text)
-
-    return parse
 
 
 def _handle(text: str) -> str:

@@ -60,7 +60,7 @@ class FakeDaemon:
             thread.join(60)
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
+        with suppress(ConnectionError), connection, connection.makefile("rb") as lines:  # the client may go first
             for line in lines:
                 if not self._answer(connection, json.loads(line)):
                     self._end()
@@ -84,5 +84,6 @@ class FakeDaemon:
         lines += [{"version": 1, "event": event} for event in events if event is not HANGS_UP]
         connection.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         if HANGS_UP in events:
-            connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         return goes_on
