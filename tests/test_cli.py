@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import __version__, cli
 from p2pchat.core.identity import Identity, JoinLink, format_id, short_id
+from p2pchat.manual.completion import script
 from p2pchat.oneshot import attaching, daemons, joining, running
 from p2pchat.peer import backup, offline
 from p2pchat.storage.directory import StateDirectory
@@ -580,6 +581,26 @@ class NotifyTests(CliCase):
         peer = self.serve(self.state, set_notifications=answer)
         self.assertIn("terminals: bell", self.succeeds("notify", "desktop", "on"))
         self.assertEqual(peer.commands[-1]["desktop"], True)
+
+
+class CompletionTests(CliCase):
+    def test_scripts(self) -> None:
+        """Each shell gets its own; what is no shell is refused."""
+        for shell in ("bash", "zsh", "fish"):
+            self.assertEqual(self.succeeds("completion", shell), script(shell))
+        self.fails(2, "did you mean fish?", "completion", "fsh")
+
+    def test_people(self) -> None:
+        """Names come from the peer that runs, as far as they can be shown; without one there are none."""
+        self.assertEqual(self.succeeds("completion", "people"), "")
+        people = [{"id": f"id-{name}", "name": name} for name in ("carol", "bob", "ev\x1bil")]
+        self.serve(self.state, list_people={"type": "people", "people": people})
+        self.assertEqual(self.succeeds("completion", "people"), "bob\ncarol\n")
+
+    def test_peer_that_refuses(self) -> None:
+        """What goes wrong is no matter of somebody who presses Tab."""
+        self.serve(self.state, list_people={"error": "the peer is not ready", "exit_code": 1})
+        self.assertEqual(self.succeeds("completion", "people"), "")
 
 
 class IdentityTests(CliCase):

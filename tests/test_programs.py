@@ -11,7 +11,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from p2pchat.peer.programs import AT_ONCE, PER, STARTS, TIME_TO_LIVE, WAITING, Programs
+from p2pchat.peer.programs import AT_ONCE, ENDED_WITHIN, PER, STARTS, TIME_TO_LIVE, WAITING, Programs
 from tests.servers import until
 
 reactor: Any = _reactor
@@ -144,6 +144,21 @@ class ProgramsTests(TestCase):
             self.programs.run([str(program)])
         await self.all_ended()
         self.assertEqual(self.complaints, [f"{program} failed (exit code 3); the log says more"])
+
+    async def test_one_that_cannot_be_killed(self) -> None:
+        """The end waits some seconds for what was killed, and no longer: a process may hang in the kernel."""
+        program = script(self.directory / "program", "import signal; signal.pause()")
+        self.programs.run([str(program)])
+        [running] = self.programs._running
+        kill = running.kill
+        self.patch(running, "kill", lambda: None)
+        ended = self.programs.stop()
+        self.reactor.advance(ENDED_WITHIN - 1)
+        self.assertFalse(ended.called)
+        self.reactor.advance(1)
+        self.assertTrue(ended.called)
+        kill()
+        await self.all_ended()
 
     async def test_stopped(self) -> None:
         """After the end nothing is started."""

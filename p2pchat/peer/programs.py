@@ -27,6 +27,9 @@ STARTS, PER = 60, 60.0
 TIME_TO_LIVE = 10.0
 """Seconds after which a program is killed."""
 
+ENDED_WITHIN = 3.0
+"""Seconds that the end of the peer waits for programs that were killed: one may hang in the kernel."""
+
 LOGGED_BYTES = 300
 """Of what a program that failed wrote to its standard error."""
 
@@ -49,6 +52,7 @@ class Programs:
         self._said: set[str] = set()
         self._left_out = 0
         self._ended: Deferred[None] | None = None
+        self._giving_up: IDelayedCall | None = None
 
     def run(self, words: Sequence[str], data: bytes = b"") -> None:
         """Run `words` (a program by its whole path, and its arguments) with `data` on its standard input."""
@@ -67,9 +71,10 @@ class Programs:
         self._say_once(f"{what} cannot be run; {advice}")
 
     def stop(self) -> "Deferred[None]":
-        """Kill what runs and start nothing more; fires when all have ended."""
+        """Kill what runs and start nothing more; fires when all have ended, or after some seconds."""
         if self._ended is None:
             self._ended = Deferred()
+            self._giving_up = self._reactor.callLater(ENDED_WITHIN, self._ended.callback, None)
         self._waiting.clear()
         for program in list(self._running):
             program.kill()
@@ -108,8 +113,10 @@ class Programs:
         self._tell_if_over()
 
     def _tell_if_over(self) -> None:
-        if self._ended is not None and not self._running and not self._ended.called:
-            self._ended.callback(None)
+        if self._giving_up is not None and self._giving_up.active() and not self._running:
+            self._giving_up.cancel()
+            if self._ended is not None:
+                self._ended.callback(None)
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
