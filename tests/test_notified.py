@@ -1,4 +1,4 @@
-"""Daemonized peers: a person is told whose terminal looks elsewhere, or is not there at all."""
+"""Daemonized peers: a person is told whose terminals look elsewhere, or who has none at all."""
 
 import json
 
@@ -8,9 +8,9 @@ from tests.test_programs import script
 
 HOOK = """
 import os, sys
-with open({path!r} + ".part", "a") as file:
-    file.write(sys.stdin.read())
-os.rename({path!r} + ".part", {path!r})
+data = sys.stdin.read()
+with open({path!r}, "a") as file:
+    file.write(data)
 """
 
 
@@ -19,32 +19,38 @@ class NotifiedTests(Background):
 
     def setUp(self) -> None:
         super().setUp()
+        self.told = self.directory / "told"
+        self.told.touch()
+        hook = script(self.directory / "hook", HOOK.format(path=str(self.told)))
+        self.run_p2pchat("notify", "hook", str(hook), "--state", "alice")
         self.start_server()
         self.daemonize("alice")
         self.daemonize("bob")
         self.befriend("alice", "bob")
 
-    def test_detached_and_attached(self) -> None:
-        """
-        Nobody is attached: the hook is run with the message. A terminal that looks at no chat rings; it can say that
-        it must not.
-        """
-        told = self.directory / "told"
-        hook = script(self.directory / "hook", HOOK.format(path=str(told)))
-        self.run_p2pchat("notify", "hook", str(hook), "--state", "alice")
-        self.run_p2pchat("send", "alice", "are you there?", "--state", "bob")
-        until(told.exists, "the hook")
-        event = json.loads(told.read_text())
-        self.assertEqual((event["type"], event["person"]["name"], event["text"]), ("said", "bob", "are you there?"))
-        self.assertIn("hook: none", self.run_p2pchat("notify", "hook", "off", "--state", "alice"))
+    def hooked(self, count: int) -> list[str]:
+        """The texts that the hook was given, once there are so many."""
+        lines = until(lambda: len(lines := self.told.read_text().splitlines()) == count and lines, "the hook")
+        return [json.loads(line)["text"] for line in lines]
 
+    def test_attached_and_detached(self) -> None:
+        """
+        Terminals that look at no chat ring, or show a text if they can, and the hook is run. With no terminal the
+        hook still is.
+        """
         alice = self.attach("alice")
-        alice.wait_for("/quit leaves")
+        self.environment["TERM"] = "xterm-kitty"
+        other = self.attach("alice")
+        for terminal in (alice, other):
+            terminal.wait_for("/quit leaves")
+            terminal.wait_for("\n>")
         self.assertNotIn("\a", alice.told)
-        self.run_p2pchat("send", "alice", "still not?", "--state", "bob")
-        alice.wait_for("still not?")
+        self.run_p2pchat("send", "alice", "are you there?", "--state", "bob")
         alice.wait_for("\a")
-        alice.type("/dnd 2h")
-        alice.wait_for("do not disturb: on until")
-        alice.type("/dnd off")
-        alice.wait_for("do not disturb: off")
+        other.wait_for("\x1b]9;p2pchat: bob: are you there?\x1b\\")
+        self.assertEqual(self.hooked(1), ["are you there?"])
+        for terminal in (alice, other):
+            terminal.type("/quit")
+            terminal.wait()
+        self.run_p2pchat("send", "alice", "still not?", "--state", "bob")
+        self.assertEqual(self.hooked(2), ["are you there?", "still not?"])
