@@ -8,6 +8,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.errors import UserError
+from p2pchat.ui.commands import completions
 from p2pchat.ui.newfile import NewFile
 from p2pchat.ui.paths import path_offers
 
@@ -96,5 +97,7 @@ class OffersTests(SynchronousTestCase):
         self.assertEqual(path_offers(here), [here + name for name in ("notes.d/", "notes.txt", "other")])
         with mock.patch.dict(os.environ, HOME=str(directory)):
             self.assertEqual(path_offers("~/o"), ["~/other"])
+            for typed in ("/export bob ~/o", "/export ~/o"):
+                self.assertEqual(completions(typed, ["bob"], []), ["~/other"])
         self.assertEqual(path_offers(f"{here}none/x"), [])
         self.assertEqual(path_offers("\0/x"), [])

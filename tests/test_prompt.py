@@ -115,8 +115,8 @@ class PromptTests(SynchronousTestCase):
         self.line("later")
         self.wait_for("alice#1: later")
         self.tmux("send-keys", "-l", "half a sen")
-        rows = self.wait_for("  bob#1: hi there")
-        self.assertEqual(rows[-1], "[bob] > half a sen")
+        self.wait_for("  bob#1: hi there")
+        self.wait_until(lambda rows: rows[-1] == "[bob] > half a sen")
         self.line("tence")
         self.wait_for("alice#2: half a sentence")
 

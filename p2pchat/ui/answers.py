@@ -52,7 +52,7 @@ def _history(reply: api.Queue | api.MessageTimes | api.Doubts | api.Retention | 
         case api.Retention():
             return retention_lines(reply)
         case api.Resent(count=0):
-            return ["nothing had to be sent again: all of it waits already"]
+            return ["nothing is sent again: what there is of these waits already"]
         case api.Resent(count=count):
             return [f"{count_of(count)} sent again"]
 

@@ -371,6 +371,6 @@ def completions(text: str, people: Sequence[str], pending: Sequence[str]) -> lis
         "words": (),
     }
     argument = row.completes[len(words) - 2]
-    if argument == "file":
-        return path_offers(last)
-    return [offer for offer in offers[argument] if offer.startswith(last)]
+    found = [offer for offer in offers.get(argument, ()) if offer.startswith(last)]
+    # Who is named may be left out where a file is meant.
+    return found or (path_offers(last) if "file" in row.completes else [])

@@ -97,6 +97,8 @@ class Exporting:
 
     def _open(self) -> None:
         self._file = NewFile(self._path)
+        if self._stopped:
+            self._file.discard()
 
     async def _write_all(self, tell: Callable[[str], None]) -> int:
         count = after = 0
