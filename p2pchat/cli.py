@@ -89,6 +89,10 @@ def _run(options: "Namespace", typed: list[str]) -> None:
             from .oneshot import receiving
 
             receiving.receive(options)
+        case "recover":
+            from .oneshot import recovering
+
+            recovering.recover(options)
         case _:
             from .oneshot import running
 

@@ -76,6 +76,7 @@ def make_parser() -> Parser:
     _add_recv(commands)
     _add_contact(commands)
     _add_identity(commands)
+    _add_recover(commands)
     _add_notify(commands)
     _add_accept(commands)
     _add_completion(commands)
@@ -274,6 +275,17 @@ def _add_identity(commands: Any) -> None:
             "--passphrase-fd", metavar="N", type=_descriptor, help="read the passphrase from this open descriptor"
         )
         _state(parser, "peer")
+
+
+def _add_recover(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "recover",
+        "save what can be read of a damaged database",
+        "Look whether the database of the peer (or server) here is damaged, and if it is, save what can be read into a "
+        "new one. The damaged files are kept beside it. Neither may run meanwhile.",
+    )
+    _state(parser, None)
 
 
 def _add_notify(commands: Any) -> None:

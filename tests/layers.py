@@ -60,7 +60,8 @@ LAYERS: dict[str, set[str]] = {
 
 LATE: dict[str, set[str]] = {
     "oneshot": {
-        *("peer.backup", "peer.offline", "peer.probe", "server.offline", "storage.directory"),
+        *("peer.backup", "peer.offline", "peer.probe", "peer.recovery", "server.offline"),
+        *("server.recovery", "storage.directory"),
         *("manual.completion", "tap.attach", "tap.once"),
     }
 }

@@ -124,7 +124,20 @@ class WordsTests(CliCase):
 
     def test_help(self) -> None:
         """Every command explains itself within 80 columns."""
-        names = ("server", "peer", "join", "link", "roster", "status", "stop", "attach", "send", "recv", "contact")
+        names = (
+            "server",
+            "peer",
+            "join",
+            "link",
+            "roster",
+            "status",
+            "stop",
+            "attach",
+            "send",
+            "recv",
+            "contact",
+            "recover",
+        )
         pages: list[list[str]] = [[], *([name] for name in names)]
         pages += [["contact", "add"], ["contact", "list"], ["contact", "remove"], ["identity"]]
         pages += [["identity", "export"], ["identity", "import"]]

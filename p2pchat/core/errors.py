@@ -193,7 +193,11 @@ class StoreFull(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """The database is damaged; it is never replaced in silence."""
+    """The database is damaged; it is never replaced in silence. `detail` says in a few words what is wrong."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class StoreTooNew(StoreError):

@@ -41,6 +41,7 @@ from ..storage.executor import ThreadExecutor
 from ..storage.keys import KEY_SETTING, load_or_create_identity
 from ..storage.peer_tables import PEER_SCHEMA, PeerTables
 from ..storage.servers import Server
+from ..storage.settings import STORE_SETTING
 from .commands import Commands
 from .environment import Environment
 from .link import Link
@@ -51,12 +52,15 @@ from .problems import Problems
 from .programs import Programs
 from .server_link import ServerLink
 
-STORE_SETTING = "store"
-"""The setting that holds the 16 bytes of the store id."""
-
-
 ABORTED_WITHIN = 1.0
 """Seconds in which the reactor tells of connections that were aborted."""
+
+
+NEW_DATABASE = (
+    "the database in {} is new, and the key there is older: contacts, servers and messages from before are not in it; "
+    "if they should be, stop this peer and put peer.db back from a backup"
+)
+"""What is said where a database is gone: an empty start is never a silent one."""
 
 
 class Listening:
@@ -165,6 +169,10 @@ class PeerService(MultiService):
         database = Database(self._directory.database_file(PEER_SCHEMA.name), PEER_SCHEMA, ThreadExecutor(self._reactor))
         await database.open()
         self._database = database
+        if database.created and self._directory.key_file.exists():
+            text = NEW_DATABASE.format(self._directory.path)
+            self.log.warn("{text}", text=text)
+            self._problems.emit(Problem(text=text))
         environment, handle = await self._open_environment(database)
         credentials = own_credentials(environment.identity.private_key, environment.wall())
         dialler = Dialler(self._reactor, self._reactor, self._sweep, self.settings.dial_port)

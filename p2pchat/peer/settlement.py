@@ -6,7 +6,7 @@ all of them together. When one has to be replaced, whatever else the reader may 
 so that everything arrives in the order in which it was written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..core.bodies import EntryBody, ResetBody, decode_body
@@ -217,10 +217,35 @@ def _accept(tables: PeerTables, two: Two, review: _Review, store: bytes, now: in
 # --- replacing
 
 
+def replace_damaged(tables: PeerTables, two: Two, damaged: Container[int], random: bytes, now: int) -> None:
+    """
+    After a recovery: begin a stream that replaces those of ours in which something may be missing (by row).
+
+    What is here of what the reader has not confirmed moves there; `random` are 32 random bytes.
+    """
+    streams = tables.streams.of_conversation(two.conversation, current_only=True)
+    reviews = [_review_damaged(tables, two, stream, damaged) for stream in streams if stream.author == two.me]
+    stores = [review.vector.store for review in reviews if review.vector.store is not None]
+    _replace(tables, two, stores[-1] if stores else None, reviews, (), random, now)
+
+
+def _review_damaged(tables: PeerTables, two: Two, stream: Stream, damaged: Container[int]) -> _Review:
+    vector = vector_of(tables, stream, two)
+    seq = max(vector.seq, vector.first - 1)
+    head = vector.head if vector.head is not None and vector.seq == seq else tables.entries.head_at(stream.stream, seq)
+    if stream.stream not in damaged and head is not None:
+        return _Review(stream, vector, None, Fits(seq, head))
+    # Without the head nobody can agree on a place: all that is here goes again, and is known there by its ids.
+    verdict = Broken(stream.first - 1, stream.base) if head is None else Broken(seq, head)
+    heard = vector.store is not None
+    holding = Holding(stream=stream.name, first=1, base=stream.base, seq=verdict.seq, head=verdict.head)
+    return _Review(stream, vector, holding if heard else None, verdict)
+
+
 def _replace(
     tables: PeerTables,
     two: Two,
-    store: bytes,
+    store: bytes | None,
     reviews: Sequence[_Review],
     unknown: Sequence[bytes],
     random: bytes,

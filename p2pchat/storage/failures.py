@@ -1,6 +1,7 @@
 """What SQLite's errors mean to a person, and which of them end the use of a database."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,9 +62,11 @@ def store_error(error: Exception, path: str, system_errno: int = 0) -> StoreErro
 
 def corrupt(path: str, detail: str) -> StoreCorrupt:
     """A database that is damaged or not ours."""
+    state = os.path.dirname(path) or "."
     return StoreCorrupt(
-        f"{path} is damaged ({detail}): move it and its -wal file away, keep them, and put a copy from a backup "
-        "in their place"
+        f"{path} is damaged ({detail}), and nothing was changed: put a copy from a backup in its place, or save what "
+        f"can be read with: p2pchat recover --state {state}",
+        detail,
     )
 
 

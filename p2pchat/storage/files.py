@@ -21,7 +21,7 @@ SECRET_MODE = 0o600
 SECRET_SIZE = 1 << 20
 """Bytes: a key or certificate file above this is somebody's mistake, and is not read."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, data: bytes, mode: int = SECRET_MODE) -> None:
@@ -108,7 +108,7 @@ def _place(path: Path, data: bytes, mode: int, move: Callable[[Path, Path], None
     except FileExistsError:
         raise
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise StoreFull(f"no room on the disk for {path}: make room and try again") from error
         raise StateError(f"cannot write {path}: {error.strerror}") from error
 

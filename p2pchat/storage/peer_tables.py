@@ -43,12 +43,12 @@ class PeerTables:
         self.retentions = Retentions(connection)
 
 
-def _index_everything(connection: apsw.Connection) -> None:
-    """From version 1: put the messages that are there into the full-text index."""
+def index_everything(connection: apsw.Connection) -> None:
+    """Put the messages that are there into the full-text index, which is empty."""
     sql = "SELECT entry, bytes FROM entry WHERE kind = ? AND bytes IS NOT NULL"
     stored = connection.execute(sql, (Kind.TEXT.value,))
     Search(connection).add((entry, judge(data).text) for entry, data in stored)
 
 
-PEER_SCHEMA = Schema("peer", int.from_bytes(b"p2pP"), 2, PeerTables, after={1: _index_everything})
+PEER_SCHEMA = Schema("peer", int.from_bytes(b"p2pP"), 2, PeerTables, after={1: index_everything})
 """The database of a peer: storage/peer-2.sql."""

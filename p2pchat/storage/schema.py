@@ -72,6 +72,8 @@ def prepare(path: Path, schema: Schema[TablesT], vfs: str | None = None) -> bool
     Whoever calls this holds the state directory's lock. Raises the `StoreError` tree; the file is then as before.
     With a `vfs` (a simulated disk, which has no rename) the database is made in its place, in one transaction.
     """
+    if vfs is None and os.path.lexists(recovered_file(path)):
+        raise corrupt(str(path), "its recovery was interrupted and must be ended")
     with told_to_people(str(path)):
         made = _make_in_place(path, schema, vfs) if vfs is not None else _make(path, schema)
         if not made:
@@ -115,6 +117,11 @@ def _nothing(connection: apsw.Connection) -> None:
 def backup_file(path: Path, version: int) -> Path:
     """Where the copy of a database of `version` is kept when it is upgraded."""
     return path.with_name(f"{path.name}.version-{version}")
+
+
+def recovered_file(path: Path) -> Path:
+    """What was recovered of a damaged database, whole, until it is put in its place (storage/recovery.py)."""
+    return path.with_name(f"{path.name}.recovered")
 
 
 def remove_backups(path: Path) -> None:
@@ -200,7 +207,7 @@ def _fill(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
 def _bring_up_to_date(path: Path, schema: Schema[TablesT], vfs: str | None) -> None:
     connection = _connect(path, apsw.SQLITE_OPEN_READWRITE, vfs, exclusive=vfs is not None)
     try:
-        version = _check(path, schema, connection)
+        version = check(path, schema, connection)
         if version < schema.version:
             _back_up(path, connection, backup_file(path, version), vfs)
             connection.pragma("synchronous", "FULL")
@@ -210,8 +217,8 @@ def _bring_up_to_date(path: Path, schema: Schema[TablesT], vfs: str | None) -> N
         connection.close()
 
 
-def _check(path: Path, schema: Schema[TablesT], connection: apsw.Connection) -> int:
-    """The version of the database; raises if it is damaged, not ours, or newer."""
+def check(path: Path, schema: Schema[TablesT], connection: apsw.Connection) -> int:
+    """The version of the database; raises StoreCorrupt or StoreTooNew if it is damaged, not ours, or newer."""
     application_id, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application_id != schema.application_id:
         what = "it is empty" if connection.pragma("page_count") == 0 else f"it is no p2pchat {schema.name} database"

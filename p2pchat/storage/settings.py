@@ -4,6 +4,9 @@ import apsw
 
 from p2pchat.storage.query import changed, row
 
+STORE_SETTING = "store"
+"""The setting that holds the id of a peer's database, 16 bytes: "delivered" is true of one store alone."""
+
 
 class Settings:
     """Single values by name; the names are their owners' constants."""

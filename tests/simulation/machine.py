@@ -24,12 +24,12 @@ from p2pchat.peer.chat import Chat
 from p2pchat.peer.environment import Environment
 from p2pchat.peer.link import Link
 from p2pchat.peer.peer import Peer
-from p2pchat.peer.service import STORE_SETTING
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.keys import KEY_SETTING
 from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
 from p2pchat.storage.schema import prepare
+from p2pchat.storage.settings import STORE_SETTING
 
 from .disk import Disk, File, database_file
 from .network import PORT, Network, Plug, SimulatedDialler
