@@ -2,7 +2,8 @@
 A server and two peers on this machine, in a temporary directory.
 
 At a terminal you are one of the peers and the other is a friendly echo. Without a terminal two text files are played
-against each other, the server is killed in the middle, and both transcripts are compared with the files.
+against each other. In the middle the server is killed, and later one of the peers, while messages are on their way to
+it; what the other says meanwhile waits. Then what both have stored, and both transcripts, are compared with the files.
 """
 
 import contextlib
@@ -13,19 +14,25 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from p2pchat import api
+from p2pchat.core.errors import UserError
 from p2pchat.core.text import Kind, clean, split_message
+from p2pchat.net.local_client import LocalClient
 
 HERE = Path(__file__).parent
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
-START_WITHIN = 20.0
+START_WITHIN = 60.0
 """Seconds for a daemon to say that it is ready."""
 
 PLAY_WITHIN = 120.0
 """Seconds for everything to arrive."""
+
+PAGE = 200
+"""Lines of history that are asked for at a time."""
 
 RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\S+)#(\d+): (.*)", re.DOTALL)
 """A message in a transcript (p2pchat/ui/transcript.py)."""
@@ -124,11 +131,174 @@ def talk(home: Path) -> int:
 # --- without one
 
 
-def expected(file: Path) -> list[str]:
-    """The messages that a file's lines become, as a transcript shows them."""
-    text = file.read_text(encoding="utf-8")
-    lines = text.removesuffix("\n").split("\n")
-    return [clean(part, Kind.BODY) for line in lines for part in split_message(line)]
+class Play:
+    """
+    Two files against each other: alice's and bob's, in three parts each.
+
+    The server is killed after the first part. Bob is killed while alice's last part arrives; the end of hers waits
+    for him, and his own last part is said after he came back.
+    """
+
+    NAMES = ("alice", "bob")
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._data = {name: (HERE / f"{name}.txt").read_bytes() for name in self.NAMES}
+        self._wanted = {name: messages_of(data.decode()) for name, data in self._data.items()}
+        self._peers: dict[str, subprocess.Popen[str]] = {}
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def run(self) -> int:
+        """Play, and judge; the exit code. Raises Failed."""
+        with running(self._processes):
+            server, link, port = self._start_server()
+            print(f"server is up on port {port}; {' and '.join(self.NAMES)} join", flush=True)
+            for name in self.NAMES:
+                self._start_peer(name, link)
+            self._feed(alice=(0, 1 / 3), bob=(0, 1 / 3))
+            self._wait_for({name: len(texts) // 4 for name, texts in self._wanted.items()})
+
+            server.kill()
+            print("the server is killed; the chat goes on without it", flush=True)
+            self._feed(alice=(1 / 3, 2 / 3), bob=(1 / 3, 2 / 3))
+            self._wait_for({name: self._lines_in(name, 2 / 3) for name in self.NAMES})
+            self._start_server(port)
+            print("the server is started again", flush=True)
+
+            so_far = self._lines_in("alice", 2 / 3)
+            self._feed(alice=(2 / 3, 5 / 6))
+            self._wait_for({"alice": so_far + 1}, ("bob",))
+            self._peers["bob"].kill()
+            self._peers["bob"].wait()
+            self._feed(alice=(5 / 6, 1))
+            # A last line without its end is said when the input ends, and so the pipes stay open until then.
+            self._wait_for({"alice": self._lines_in("alice", 1)}, ("alice",))
+            print("bob is killed with messages on their way to him; what alice says meanwhile is queued", flush=True)
+
+            self._start_peer("bob", link)
+            print("bob is started again", flush=True)
+            self._feed(bob=(2 / 3, 1))
+            self._wait_until(self._all_stored)
+            stored = {name: self._stored(name) for name in self.NAMES}
+            for name in ("bob", "alice"):
+                self._end(name)
+        return self._judge(stored)
+
+    # --- processes
+
+    def _start_server(self, port: int = 0) -> "tuple[subprocess.Popen[str], str, int]":
+        server = start_server(self._home / "server", port)
+        self._processes.append(server[0])
+        return server
+
+    def _start_peer(self, name: str, link: str) -> None:
+        (other,) = set(self.NAMES) - {name}
+        words = peer_words(
+            self._home / name, name, link, "--accept", "all", "--to", other, "--trust-first", "--input", "-",
+            "--transcript", str(self._transcript(name)), "--timeout", str(PLAY_WITHIN),
+        )  # fmt: skip
+        self._peers[name] = start(*words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._processes.append(self._peers[name])
+
+    def _end(self, name: str) -> None:
+        """Close a peer's input; it ends when all of its messages are delivered."""
+        peer = self._peers[name]
+        assert peer.stdin is not None
+        peer.stdin.close()
+        code = peer.wait(PLAY_WITHIN)
+        if code != 0:
+            raise Failed(f"{name} ended with {code}")
+
+    def _feed(self, **parts: tuple[float, float]) -> None:
+        """Write a part of each file to its peer; each from a thread, since a peer reads as fast as it commits."""
+        threads = []
+        for name, (first, last) in parts.items():
+            part = self._part(name, last)[len(self._part(name, first)) :]
+            threads.append(threading.Thread(target=write_all, args=(self._peers[name].stdin, part), daemon=True))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PLAY_WITHIN)
+
+    # --- what arrived
+
+    def _transcript(self, name: str) -> Path:
+        return self._home / f"{name}-transcript.txt"
+
+    def _part(self, name: str, share: float) -> bytes:
+        """The first part of a file, in whole lines."""
+        data = self._data[name]
+        if share in (0, 1):
+            return data[: len(data) * int(share)]
+        return data[: data.rindex(b"\n", 0, int(len(data) * share)) + 1]
+
+    def _lines_in(self, name: str, share: float) -> int:
+        """How many messages are complete in it."""
+        whole, end, _ = self._part(name, share).rpartition(b"\n")
+        return len(messages_of((whole + end).decode()))
+
+    def _wait_for(self, counts: dict[str, int], readers: tuple[str, ...] = NAMES) -> None:
+        """Until the transcripts hold so many messages of each author."""
+
+        def have() -> bool:
+            found = [said(self._transcript(reader)) for reader in readers]
+            return all(len(lines.get(author, [])) >= counts[author] for lines in found for author in counts)
+
+        self._wait_until(have)
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + PLAY_WITHIN
+        while not condition():
+            if time.monotonic() > end:
+                raise Failed(f"not everything arrived within {PLAY_WITHIN:.0f} s")
+            for name, peer in self._peers.items():
+                if peer.poll() not in (None, -signal.SIGKILL):
+                    raise Failed(f"{name} ended too early, with {peer.returncode}")
+            time.sleep(0.02)
+
+    def _stored(self, name: str) -> dict[str, list[tuple[int, str]]]:
+        (other,) = set(self.NAMES) - {name}
+        return stored_at(self._home / name, other)
+
+    def _all_stored(self) -> bool:
+        counts = {name: self._lines_in(name, 1) for name in self.NAMES}
+        for name in self.NAMES:
+            try:
+                stored = self._stored(name)
+            except UserError:
+                return False  # it has only just been started
+            if any(len(stored.get(author, [])) < count for author, count in counts.items()):
+                return False
+        return True
+
+    # --- the judgement
+
+    def _judge(self, stored: dict[str, dict[str, list[tuple[int, str]]]]) -> int:
+        unwritten = 0
+        for reader in self.NAMES:
+            for author, texts in self._wanted.items():
+                where = f"{reader} has stored of {author}"
+                numbered = list(enumerate(texts, 1))
+                expect(where, stored[reader].get(author, []), numbered[: self._lines_in(author, 1)])
+                shown = [(number, clean(text, Kind.BODY)) for number, text in numbered]
+                found = said(self._transcript(reader)).get(author, [])
+                if (reader, author) == ("bob", "alice"):
+                    # What was stored in the moment of the kill did not come to be written down.
+                    written = {number for number, _ in found}
+                    unwritten = len(shown) - len(written)
+                    shown = [each for each in shown if each[0] in written]
+                expect(f"{reader}'s transcript has of {author}", found, shown)
+            show_end(reader, self._transcript(reader))
+        if unwritten:
+            print(f"\nbob's transcript lacks {unwritten} messages that were stored in the moment when he was killed")
+        total = sum(len(texts) for texts in self._wanted.values())
+        print(f"\nall {total} messages arrived once, in order, on both sides; server and bob were killed in the middle")
+        return 0
+
+
+def messages_of(text: str) -> list[str]:
+    """The messages that the lines of a file become."""
+    return [part for line in text.removesuffix("\n").split("\n") for part in split_message(line)]
 
 
 def said(transcript: Path) -> dict[str, list[tuple[int, str]]]:
@@ -142,94 +312,41 @@ def said(transcript: Path) -> dict[str, list[tuple[int, str]]]:
     return by_author
 
 
-def play(home: Path) -> int:
-    """Two files against each other, with the server killed in the middle."""
-    files = {"alice": HERE / "alice.txt", "bob": HERE / "bob.txt"}
-    wanted = {name: expected(file) for name, file in files.items()}
-    transcripts = {name: home / f"{name}-transcript.txt" for name in files}
-    processes: list[subprocess.Popen[str]] = []
-    with running(processes):
-        server, link, port = start_server(home / "server")
-        processes.append(server)
-        print(f"server is up on port {port}; {' and '.join(files)} join", flush=True)
-        peers = {}
-        for name, other in (("alice", "bob"), ("bob", "alice")):
-            words = peer_words(
-                home / name, name, link, "--accept", "all", "--to", other, "--trust-first", "--input", "-",
-                "--transcript", str(transcripts[name]), "--timeout", str(PLAY_WITHIN),
-            )  # fmt: skip
-            peers[name] = start(*words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            processes.append(peers[name])
-        halves = {name: file.read_bytes() for name, file in files.items()}
-        feed(peers, {name: data[: len(data) // 2] for name, data in halves.items()})
-        wait_for(transcripts, {name: len(lines) // 4 for name, lines in wanted.items()}, peers)
-        server.kill()
-        print("the server is killed; the chat goes on without it", flush=True)
-        feed(peers, {name: data[len(data) // 2 :] for name, data in halves.items()})
-        # A last line without its end is sent when the input ends; so the pipes stay open until the rest is there.
-        unfinished = {name: int(not data.endswith(b"\n")) for name, data in halves.items()}
-        wait_for(transcripts, {name: len(lines) - unfinished[name] for name, lines in wanted.items()}, peers)
-        server, _, _ = start_server(home / "server", port)
-        processes.append(server)
-        print("the server is started again", flush=True)
-        for name in ("bob", "alice"):
-            stdin = peers[name].stdin
-            assert stdin is not None
-            stdin.close()
-            code = peers[name].wait(PLAY_WITHIN)
-            if code != 0:
-                raise Failed(f"{name} ended with {code}")
-    return judge(transcripts, wanted)
+def stored_at(state: Path, with_whom: str) -> dict[str, list[tuple[int, str]]]:
+    """The messages that a running peer has stored of the chat with somebody, as `said`; raises UserError."""
+    by_author: dict[str, list[tuple[int, str]]] = {}
+    with LocalClient(state, "peer") as client:
+        after, more = 0, True
+        while more:
+            page = client.call(api.ShowLines(who=with_whom, after=after, count=PAGE), api.Lines)
+            for line in page.lines:
+                by_author.setdefault(line.author, []).append((line.number, line.text))
+                after = line.entry
+            more = page.more
+    return by_author
 
 
-def feed(peers: "dict[str, subprocess.Popen[str]]", data: dict[str, bytes]) -> None:
-    """Write to the peers' standard input; each from its own thread, since a peer reads as fast as it commits."""
-    threads = [
-        threading.Thread(target=_write, args=(peer.stdin, data[name]), daemon=True) for name, peer in peers.items()
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PLAY_WITHIN)
-
-
-def _write(pipe: object, data: bytes) -> None:
+def write_all(pipe: object, data: bytes) -> None:
+    """Write to a process's standard input."""
     stream = pipe.buffer  # type: ignore[attr-defined]
     stream.write(data)
     stream.flush()
 
 
-def wait_for(transcripts: dict[str, Path], counts: dict[str, int], peers: "dict[str, subprocess.Popen[str]]") -> None:
-    """Until both transcripts hold so many lines of each author."""
-    end = time.monotonic() + PLAY_WITHIN
-    while time.monotonic() < end:
-        have = {name: said(transcript) for name, transcript in transcripts.items()}
-        if all(len(lines.get(author, [])) >= counts[author] for lines in have.values() for author in counts):
-            return
-        for name, peer in peers.items():
-            if peer.poll() is not None:
-                raise Failed(f"{name} ended too early, with {peer.returncode}")
-        time.sleep(0.1)
-    raise Failed(f"not everything arrived within {PLAY_WITHIN:.0f} s")
+def expect(what: str, found: list[tuple[int, str]], wanted: list[tuple[int, str]]) -> None:
+    """Raise Failed if they are not the same."""
+    if [number for number, _ in found] != [number for number, _ in wanted]:
+        raise Failed(f"{what} not #1 to #{len(wanted)}, each once, in order")
+    for (number, text), (_, should) in zip(found, wanted, strict=True):
+        if text != should:
+            raise Failed(f"{what} #{number} with another text than the file's")
 
 
-def judge(transcripts: dict[str, Path], wanted: dict[str, list[str]]) -> int:
-    """Compare both transcripts with both files, and show their ends."""
-    for name, transcript in transcripts.items():
-        lines = said(transcript)
-        for author, texts in wanted.items():
-            found = lines.get(author, [])
-            if [number for number, _ in found] != list(range(1, len(texts) + 1)):
-                raise Failed(f"{name}'s transcript does not have #1 to #{len(texts)} of {author}, each once, in order")
-            for (number, text), should in zip(found, texts, strict=True):
-                if text != should:
-                    raise Failed(f"{name}'s transcript has another text as {author}#{number} than the file")
-        print(f"\nthe end of {name}'s transcript:")
-        for line in transcript.read_text(encoding="utf-8").splitlines()[-6:]:
-            print("  " + (line if len(line) < 110 else line[:107] + "..."))
-    total = sum(len(texts) for texts in wanted.values())
-    print(f"\nall {total} messages arrived once, in order, on both sides; the server was killed in the middle")
-    return 0
+def show_end(name: str, transcript: Path) -> None:
+    """The last lines of a transcript."""
+    print(f"\nthe end of {name}'s transcript:")
+    for line in transcript.read_text(encoding="utf-8").splitlines()[-6:]:
+        print("  " + (line if len(line) < 110 else line[:107] + "..."))
 
 
 def main() -> int:
@@ -237,7 +354,7 @@ def main() -> int:
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     with tempfile.TemporaryDirectory(prefix="p2pchat-demo-") as home:
         try:
-            return talk(Path(home)) if interactive else play(Path(home))
+            return talk(Path(home)) if interactive else Play(Path(home)).run()
         except Failed as failure:
             print(f"demo: {failure}", file=sys.stderr)
             return 1
