@@ -65,14 +65,15 @@ MUTANTS = (
     Mutant(
         "duplicates by number",
         "p2pchat/peer/receipts.py",
-        "twin = tables.entries.by_author_id(two.them, judged.id)",
-        "twin = next(iter(tables.entries.by_number(two.conversation, two.them, judged.number)), None)",
+        "    return tables.entries.bodies(two.them, [each.judged.id for each in batch if each.judged.refusal is None])\n",
+        "    same = ((each, tables.entries.by_number(two.conversation, two.them, each.judged.number)) for each in batch)\n"
+        "    return {each.judged.id: found[0].bytes for each, found in same if found}\n",
     ),
     Mutant(
         "duplicates are not looked for",
         "p2pchat/peer/receipts.py",
-        "    if twin is not None:\n",
-        "    if twin is not None and twin.seq == received.seq:\n",
+        "intake = _Intake(tables, two, _twins(tables, two, batch), now)",
+        "intake = _Intake(tables, two, {}, now)",
     ),
     Mutant(
         "no head is compared",

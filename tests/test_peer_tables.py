@@ -425,8 +425,9 @@ class EntriesTest(TablesTestCase):
         self.assertRaises(apsw.ConstraintError, self.tables.entries.append, stream.stream, new(1, id=b"j" * 16))
         self.assertRaises(apsw.ConstraintError, self.tables.entries.append, stream.stream, new(2, id=new(1).id))
         self.tables.entries.append(bobs.stream, new(1))
-        self.assertEqual(set(self.tables.entries.known(BOB, [new(1).id, new(2).id])), {new(1).id})
-        self.assertEqual(self.tables.entries.known(CAROL, [new(1).id]), {})
+        self.assertEqual(self.tables.entries.bodies(BOB, [new(2).id, new(1).id]), {new(1).id: new(1).bytes})
+        self.assertEqual(self.tables.entries.bodies(CAROL, [new(1).id]), {})
+        self.assertEqual(self.tables.entries.bodies(BOB, []), {})
 
     def test_load_range(self) -> None:
         """A range is bounded by count and by bytes, but never empty where there is something."""

@@ -92,7 +92,7 @@ def append_texts(
         tables.vectors.set_sent(stream.stream, two.them, seq)
         vector = vector._replace(sent=seq)
     reach(Point.OWN_WRITTEN)
-    return outgoing_of(tables, tables.streams.get(stream.stream), vector, vector.store or b""), written
+    return outgoing_of(tables, stream._replace(seq=seq, head=head), vector, vector.store or b""), written
 
 
 def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..core.bodies import ResetBody
 from ..core.effects import Received
-from ..core.entries import Kind, RefusalCode, author_in, conversation_in, moved_lamport
+from ..core.entries import AUTH_LINK, Kind, RefusalCode, author_in, conversation_in, moved_lamport
 from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, StoredEntry
@@ -43,21 +43,13 @@ class Stored:
 def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now: int) -> list[Stored]:
     """Store entries in the order in which they came, and move their streams."""
     lamport = tables.conversations.get(two.conversation).lamport
-    stored: list[Stored] = []
+    intake = _Intake(tables, two, _twins(tables, two, batch), now)
     for received in batch:
-        stream, missing = _stream_of(tables, two, received)
-        result = _store(tables, two, stream, received, now)
-        if missing and result.doubt is None:
-            result = replace(result, doubt=missing)
-            if missing[0]:
-                tables.doubts.put(StoredDoubt(two.conversation, False, *missing, now))
-        if not result.entry:
-            tables.streams.update(stream.stream, received.seq, received.head)
-        if result.refusal is not None:
-            tables.refusals.put(stream.stream, two.me, received.seq, result.refusal.value)
-        else:
-            lamport = moved_lamport(lamport, received.judged.lamport)
-        stored.append(result)
+        intake.take(received)
+    stored = intake.finish()
+    for each in stored:
+        if each.refusal is None:
+            lamport = moved_lamport(lamport, each.received.judged.lamport)
     texts = [each for each in stored if each.entry and each.received.judged.kind == Kind.TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
@@ -65,52 +57,124 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     return stored
 
 
-def _stream_of(tables: PeerTables, two: Two, received: Received) -> tuple[Stream, tuple[int, int] | None]:
-    """The row of a stream, made with its first entry; and what is not here, if it does not begin at its beginning."""
-    incoming = received.incoming
-    stream = tables.streams.by_name(incoming.name)
-    if stream is not None:
-        return stream, None
-    author = author_in(incoming.name)
-    stream = tables.streams.create(two.conversation, author, incoming.name, incoming.first, incoming.base)
-    if incoming.first == 1:
-        return stream, None
-    # What lies before went to a database of ours that is lost.
-    return stream, (1, received.judged.number - 1) if received.judged.number > 1 else (0, 0)
+def _twins(tables: PeerTables, two: Two, batch: Sequence[Received]) -> dict[bytes, bytes | None]:
+    """The ids among those that came which are here already, with their bytes (None if those were deleted)."""
+    return tables.entries.bodies(two.them, [each.judged.id for each in batch if each.judged.refusal is None])
 
 
-def _store(tables: PeerTables, two: Two, stream: Stream, received: Received, now: int) -> Stored:
+class _Intake:
+    """
+    Entries on their way into the tables.
+
+    Those that follow one another in a stream, and that nothing speaks against, are written together: the statements
+    for one entry cost more than the entry, and each of them lets go of the interpreter, which the reactor then has.
+    """
+
+    def __init__(self, tables: PeerTables, two: Two, twins: dict[bytes, bytes | None], now: int) -> None:
+        self._tables = tables
+        self._two = two
+        self._twins = twins
+        self._now = now
+        self._streams: dict[bytes, Stream] = {}
+        self._run: list[Received] = []
+        self._stored: list[Stored] = []
+
+    def take(self, received: Received) -> None:
+        """Store an entry, now or with those that follow it."""
+        if self._run and self._run[0].incoming.name != received.incoming.name:
+            self._write_run()
+        stream, missing = self._stream_of(received)
+        if missing is None and self._is_plain(stream, received):
+            self._run.append(received)
+            self._twins[received.judged.id] = received.data
+            return
+        self._write_run()
+        self._stored.append(self._store_alone(stream, received, missing))
+        # It may have closed a stream.
+        self._streams.clear()
+
+    def finish(self) -> list[Stored]:
+        """What became of all of them, in the order in which they came."""
+        self._write_run()
+        return self._stored
+
+    def _stream_of(self, received: Received) -> tuple[Stream, tuple[int, int] | None]:
+        """The row of a stream, made with its first entry; and what is not here, if it begins later."""
+        incoming = received.incoming
+        stream = self._streams.get(incoming.name) or self._tables.streams.by_name(incoming.name)
+        missing = None
+        if stream is None:
+            author = author_in(incoming.name)
+            stream = self._tables.streams.create(
+                self._two.conversation, author, incoming.name, incoming.first, incoming.base
+            )
+            if incoming.first > 1:
+                # What lies before went to a database of ours that is lost.
+                missing = (1, received.judged.number - 1) if received.judged.number > 1 else (0, 0)
+        self._streams[incoming.name] = stream
+        return stream, missing
+
+    def _is_plain(self, stream: Stream, received: Received) -> bool:
+        judged = received.judged
+        known = judged.id in self._twins
+        return not known and judged.refusal is None and stream.state == "current" and judged.kind != Kind.RESET
+
+    def _write_run(self) -> None:
+        run, self._run = self._run, []
+        if not run:
+            return
+        stream = self._streams[run[0].incoming.name].stream
+        last = self._tables.entries.append_many(stream, [_new_entry(each, self._now) for each in run])
+        self._stored += (Stored(each, stream, last - len(run) + place) for place, each in enumerate(run, 1))
+
+    def _store_alone(self, stream: Stream, received: Received, missing: tuple[int, int] | None) -> Stored:
+        tables, two = self._tables, self._two
+        result = self._store(stream, received)
+        if missing and result.doubt is None:
+            result = replace(result, doubt=missing)
+            if missing[0]:
+                tables.doubts.put(StoredDoubt(two.conversation, False, *missing, self._now))
+        if not result.entry:
+            tables.streams.update(stream.stream, received.seq, received.head)
+        if result.refusal is not None:
+            tables.refusals.put(stream.stream, two.me, received.seq, result.refusal.value)
+        return result
+
+    def _store(self, stream: Stream, received: Received) -> Stored:
+        judged = received.judged
+        if judged.refusal is not None:
+            return Stored(received, stream.stream, refusal=judged.refusal)
+        if judged.id in self._twins:
+            twin = self._twins[judged.id]
+            same = twin is None or twin == received.data
+            refusal = None if same else RefusalCode.CONFLICT
+            return Stored(received, stream.stream, refusal=refusal, duplicate=same)
+        if stream.state == "closed" and self._tables.entries.at(stream.stream, received.seq) is not None:
+            # Its author was rolled back to before it replaced this stream, and writes here again.
+            return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
+        entry = self._tables.entries.append(stream.stream, _new_entry(received, self._now))
+        self._twins[judged.id] = received.data
+        doubt = None
+        if judged.kind == Kind.RESET and judged.reset is not None:
+            doubt = _close_replaced(self._tables, self._two, judged.reset)
+        return Stored(received, stream.stream, entry, doubt=doubt)
+
+
+def _new_entry(received: Received, now: int) -> NewEntry:
     judged = received.judged
-    if judged.refusal is not None:
-        return Stored(received, stream.stream, refusal=judged.refusal)
-    twin = tables.entries.by_author_id(two.them, judged.id)
-    if twin is not None:
-        same = twin.bytes is None or twin.bytes == received.data
-        refusal = None if same else RefusalCode.CONFLICT
-        return Stored(received, stream.stream, refusal=refusal, duplicate=same)
-    if stream.state == "closed" and tables.entries.at(stream.stream, received.seq) is not None:
-        # Its author was rolled back to before it replaced this stream, and writes here again.
-        return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
-    entry = tables.entries.append(
-        stream.stream,
-        NewEntry(
-            received.seq,
-            received.head,
-            judged.id,
-            judged.number,
-            judged.lamport,
-            judged.time,
-            now,
-            judged.kind,
-            "link",
-            False,
-            received.data,
-        ),
+    return NewEntry(
+        received.seq,
+        received.head,
+        judged.id,
+        judged.number,
+        judged.lamport,
+        judged.time,
+        now,
+        judged.kind,
+        AUTH_LINK,
+        False,
+        received.data,
     )
-    doubt = None
-    if judged.kind == Kind.RESET and judged.reset is not None:
-        doubt = _close_replaced(tables, two, judged.reset)
-    return Stored(received, stream.stream, entry, doubt=doubt)
 
 
 def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[int, int] | None:

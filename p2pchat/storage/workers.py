@@ -156,13 +156,24 @@ class WriteWorker(Generic[TablesT]):
 
     def _operate(self, batch: list[Job[TablesT]], more: Callable[[], Job[TablesT] | None]) -> None:
         end = self._seconds() + BATCH_SECONDS
-        self._do(batch[0])
+        self._do_first(batch[0])
         while len(batch) < BATCH_OPERATIONS and self._seconds() < end:
             job = more()
             if job is None:
                 return
             batch.append(job)
             self._do(job)
+
+    def _do_first(self, job: Job[TablesT]) -> None:
+        """Like `_do`; the transaction holds nothing else yet, so beginning it again undoes this operation alone."""
+        try:
+            job.value = job.operation(self._tables)
+        except Exception as error:
+            if isinstance(error, DISK) or not self.connection.in_transaction:
+                raise
+            self.connection.execute("ROLLBACK")
+            self.connection.execute("BEGIN IMMEDIATE")
+            job.error = error
 
     def _do(self, job: Job[TablesT]) -> None:
         """One operation; what it raises is its own affair, unless the transaction is gone with it."""
