@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .core.errors import UserError
@@ -16,6 +17,33 @@ from .options import make_parser
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+HOMES = {
+    "": ("daemons", "run_own_peer"),
+    "server": ("daemons", "run_daemon"),
+    "peer": ("daemons", "run_daemon"),
+    "join": ("joining", "join"),
+    "accept": ("introduction", "accept"),
+    "contact add": ("contacts", "add"),
+    "contact list": ("contacts", "show"),
+    "contact remove": ("contacts", "remove"),
+    "identity export": ("identity", "export_to_file"),
+    "identity import": ("identity", "import_from_file"),
+    "attach": ("attaching", "attach"),
+    "send": ("sending", "send"),
+    "recv": ("receiving", "receive"),
+    "notify": ("notifications", "notify"),
+    "recover": ("recovering", "recover"),
+    "completion": ("completing", "completion"),
+    "link": ("running", "link"),
+    "roster": ("running", "roster"),
+    "status": ("running", "status"),
+    "stop": ("running", "stop"),
+}
+"""Where each command is done: module of `oneshot` and function. It is imported for that command alone."""
+
+DAEMONS = frozenset({"server", "peer"})
+"""They are given the words as typed too, for twistd."""
 
 INTERRUPTED = 130
 """What a shell reports for Ctrl-C."""
@@ -43,61 +71,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(options: "Namespace", typed: list[str]) -> None:
-    group, _, action = options.command.partition(" ")
-    match group:
-        case "":
-            from .oneshot import daemons
-
-            daemons.run_own_peer(options)
-        case "server" | "peer":
-            from .oneshot import daemons
-
-            daemons.run_daemon(options, typed)
-        case "accept":
-            from .oneshot import introduction
-
-            introduction.accept(options)
-        case "completion":
-            from .oneshot import completing
-
-            completing.completion(options)
-        case "join":
-            from .oneshot import joining
-
-            joining.join(options)
-        case "contact":
-            from .oneshot import contacts
-
-            {"add": contacts.add, "list": contacts.show, "remove": contacts.remove}[action](options)
-        case "identity":
-            from .oneshot import identity
-
-            {"export": identity.export_to_file, "import": identity.import_from_file}[action](options)
-        case "notify":
-            from .oneshot import notifications
-
-            notifications.notify(options)
-        case "attach":
-            from .oneshot import attaching
-
-            attaching.attach(options)
-        case "send":
-            from .oneshot import sending
-
-            sending.send(options)
-        case "recv":
-            from .oneshot import receiving
-
-            receiving.receive(options)
-        case "recover":
-            from .oneshot import recovering
-
-            recovering.recover(options)
-        case _:
-            from .oneshot import running
-
-            one = {"link": running.link, "roster": running.roster, "status": running.status, "stop": running.stop}
-            one[group](options)
+    module, function = HOMES[options.command]
+    perform = getattr(import_module(f".oneshot.{module}", __package__), function)
+    arguments = (options, typed) if options.command in DAEMONS else (options,)
+    perform(*arguments)
 
 
 def _complain(text: str) -> None:

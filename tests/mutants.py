@@ -65,8 +65,10 @@ MUTANTS = (
     Mutant(
         "duplicates by number",
         "p2pchat/peer/receipts.py",
-        "    return tables.entries.bodies(two.them, [each.judged.id for each in batch if each.judged.refusal is None])\n",
-        "    same = ((each, tables.entries.by_number(two.conversation, two.them, each.judged.number)) for each in batch)\n"
+        "    return tables.entries.bodies(two.them, [each.judged.id for each in batch if each.judged.refusal "
+        "is None])\n",
+        "    numbered = tables.entries.by_number\n"
+        "    same = ((each, numbered(two.conversation, two.them, each.judged.number)) for each in batch)\n"
         "    return {each.judged.id: found[0].bytes for each, found in same if found}\n",
     ),
     Mutant(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from p2pchat import __version__, cli
 from p2pchat.core.identity import Identity, JoinLink, format_id, short_id
 from p2pchat.manual.completion import script
+from p2pchat.manual.grammar import command_line
 from p2pchat.oneshot import attaching, daemons, joining, running
 from p2pchat.peer import backup, offline
 from p2pchat.storage.directory import StateDirectory
@@ -121,6 +123,13 @@ class WordsTests(CliCase):
     def test_version(self) -> None:
         """The version is one line."""
         self.assertEqual(self.succeeds("--version"), f"p2pchat {__version__}\n")
+
+    def test_every_command_is_done_somewhere(self) -> None:
+        """The words of the command line and the functions that do them are the same; each function is there."""
+        known = {command.path for command in command_line().all() if not command.commands}
+        self.assertEqual(set(cli.HOMES), {"", *known})
+        for module, function in cli.HOMES.values():
+            self.assertTrue(callable(getattr(import_module(f"p2pchat.oneshot.{module}"), function)))
 
     def test_help(self) -> None:
         """Every command explains itself within 80 columns."""
