@@ -9,7 +9,7 @@ function __p2pchat_command
             continue
         end
         switch $word
-            case --accept --admin-group --capacity --certificate --dial-port --host --input --interface --join --key --listen-port --name --passphrase-fd --passphrase-file --port --state --timeout --to --transcript --wait
+            case --accept --ack --admin-group --capacity --certificate --count --cursor --dial-port --from --host --input --interface --join --key --listen-port --name --passphrase-fd --passphrase-file --port --state --timeout --to --transcript --wait
                 set skip 1
             case '-?*'
             case '*'
@@ -44,8 +44,10 @@ complete -c p2pchat -n '__p2pchat_at \'\'' -a status -d 'say how the running ser
 complete -c p2pchat -n '__p2pchat_at \'\'' -a stop -d 'end the running server or peer'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a attach -d 'a terminal on the running peer'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a send -d 'send a message through the running peer'
+complete -c p2pchat -n '__p2pchat_at \'\'' -a recv -d 'print what others said to the running peer'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a contact -d 'add, list, remove contacts'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a identity -d 'back up who you are'
+complete -c p2pchat -n '__p2pchat_at \'\'' -a recover -d 'save what can be read of a damaged database'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a notify -d 'when and how you are told of messages'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a accept -d 'who may chat with you'
 complete -c p2pchat -n '__p2pchat_at \'\'' -a completion -d 'print the completion for a shell'
@@ -99,6 +101,16 @@ complete -c p2pchat -n '__p2pchat_in \'send\'' -l timeout -x -d 'exit with 3 if 
 complete -c p2pchat -n '__p2pchat_in \'send\'' -l trust-first -d 'take whoever has the name WHO now'
 complete -c p2pchat -n '__p2pchat_in \'send\'' -l state -x -a '(__fish_complete_directories)' -d 'the peer\'s directory'
 complete -c p2pchat -n '__p2pchat_at \'send\'' -a '(__p2pchat_people)'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l help -d 'show this help message and exit'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l from -x -a '(__p2pchat_people)' -d 'only of this contact or id'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l follow -d 'wait for what comes, until Ctrl-C'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l json -d 'for programs: JSON, one object a line'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l cursor -x -d 'go on where this name stopped (with each --from)'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l count -x -d 'at most so many, then end (default: all; without --cursor: the last 10)'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l no-ack -d 'do not move the cursor; --ack does'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l ack -x -d 'print nothing: everything up to ENTRY is dealt with'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l timeout -x -d 'exit with 3 if --follow waits for so long'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l state -x -a '(__fish_complete_directories)' -d 'the peer\'s directory'
 complete -c p2pchat -n '__p2pchat_at \'contact\'' -a add -d 'keep somebody as a contact'
 complete -c p2pchat -n '__p2pchat_at \'contact\'' -a list -d 'show the contacts'
 complete -c p2pchat -n '__p2pchat_at \'contact\'' -a remove -d 'keep somebody no longer'
@@ -125,6 +137,8 @@ complete -c p2pchat -n '__p2pchat_in \'identity import\'' -l passphrase-file -r 
 complete -c p2pchat -n '__p2pchat_in \'identity import\'' -l passphrase-fd -x -d 'read the passphrase from this open descriptor'
 complete -c p2pchat -n '__p2pchat_in \'identity import\'' -l state -x -a '(__fish_complete_directories)' -d 'the peer\'s directory'
 complete -c p2pchat -n '__p2pchat_at \'identity import\'' -F
+complete -c p2pchat -n '__p2pchat_in \'recover\'' -l help -d 'show this help message and exit'
+complete -c p2pchat -n '__p2pchat_in \'recover\'' -l state -x -a '(__fish_complete_directories)' -d 'the directory of the one that is meant'
 complete -c p2pchat -n '__p2pchat_in \'notify\'' -l help -d 'show this help message and exit'
 complete -c p2pchat -n '__p2pchat_in \'notify\'' -l state -x -a '(__fish_complete_directories)' -d 'the peer\'s directory'
 complete -c p2pchat -n '__p2pchat_at \'notify\'' -a 'all none desktop dnd hook quiet terminal text (__p2pchat_people)'
