@@ -80,4 +80,7 @@ class AlertTests(SynchronousTestCase):
         self.assertIn("do not disturb: on until 2026-", lines[0])
         self.assertIn("nothing is told of: bob, carol", lines)
         self.assertIn("hook: /usr/local/bin/tell", lines)
-        self.assertIn("/notify text off", lines[-1])
+        self.assertIn("/notify text off", lines[4])
+        self.assertEqual(notification_lines(shown, api.SetNotifications(dnd=True)), lines[:1])
+        self.assertEqual(notification_lines(shown, api.SetNotifications(who="bob", told=False)), lines[2:3])
+        self.assertEqual(notification_lines(shown, api.ShowNotifications()), lines)

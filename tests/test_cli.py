@@ -601,7 +601,7 @@ class NotifyTests(CliCase):
             "desktop": True, "text": False, "hook": "",
         }  # fmt: skip
         peer = self.serve(self.state, set_notifications=answer)
-        self.assertIn("terminals: bell", self.succeeds("notify", "desktop", "on"))
+        self.assertEqual(self.succeeds("notify", "desktop", "on"), "desktop (notify-send): on\n")
         self.assertEqual(peer.commands[-1]["desktop"], True)
 
 

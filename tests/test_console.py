@@ -61,6 +61,20 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.asked(), [api.Connect(who="bob", text="about it"), api.Say(who=BOB.id, text="hello")])
         self.assertIn("alice#1: hello", self.screen.rows)
 
+    def test_notifications(self):
+        """/dnd and /notify change what is told, and say what was changed; alone they say all of it."""
+        self.type("/dnd 2h", "/notify bob none", "/notify")
+        self.assertEqual(
+            self.asked(),
+            [
+                api.SetNotifications(dnd=True, seconds=7_200),
+                api.SetNotifications(who="bob", told=False),
+                api.ShowNotifications(),
+            ],
+        )
+        self.assertEqual(self.screen.rows[:2], ["-- do not disturb: on", "-- nothing is told of: bob"])
+        self.assertEqual(len(self.screen.rows), 9)
+
     def test_no_chat(self):
         """A line without a current chat is refused, kept, and sent to nobody, even if a chat is open."""
         self.api.tell(api.Opened(person=BOB, again=False))

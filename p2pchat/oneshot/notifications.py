@@ -28,4 +28,4 @@ def notify(options: Namespace) -> None:
         from ..peer.offline import change_notifications
 
         set_so = change_notifications(state_of(options, "peer"), command)
-    print_lines(notification_lines(set_so))
+    print_lines(notification_lines(set_so, command))

@@ -14,6 +14,8 @@ from p2pchat.core.text import Kind, clean
 
 from .words import name_of, short_id
 
+OTHERS_SEE = "other users of this machine see a text while it runs (/notify text off)"
+
 BELL = "\a"
 ESCAPE_OSC, STRING_END = "\x1b]", "\x1b\\"
 
@@ -79,21 +81,23 @@ def notice_words(notice: api.Notice) -> str:
     return f"{who}: {text}" if text else f"{who}: 1 message"
 
 
-def notification_lines(set_so: api.Notifications) -> list[str]:
-    """What is set, for a person."""
+def notification_lines(set_so: api.Notifications, asked: object = None) -> list[str]:
+    """What is set, for a person; after a change that alone which was changed."""
     until = "" if set_so.until is None else time.strftime(" until %Y-%m-%d %H:%M", time.localtime(set_so.until / 1000))
-    lines = [
-        f"do not disturb: on{until}" if set_so.dnd else "do not disturb: off",
-        f"quiet hours: {clean(set_so.quiet, Kind.LINE) or 'none'}",
-        f"nothing is told of: {', '.join(map(name_of, set_so.muted)) or 'nobody'}",
-        f"terminals: {clean(set_so.terminal, Kind.NAME)}",
-        f"desktop (notify-send): {_on(set_so.desktop)}",
-        f"texts in notices: {_on(set_so.text)}",
-        f"hook: {clean(set_so.hook, Kind.LINE) or 'none'}",
-    ]
+    lines = {
+        "dnd": f"do not disturb: on{until}" if set_so.dnd else "do not disturb: off",
+        "quiet": f"quiet hours: {clean(set_so.quiet, Kind.LINE) or 'none'}",
+        "told": f"nothing is told of: {', '.join(map(name_of, set_so.muted)) or 'nobody'}",
+        "terminal": f"terminals: {clean(set_so.terminal, Kind.NAME)}",
+        "desktop": f"desktop (notify-send): {_on(set_so.desktop)}",
+        "text": f"texts in notices: {_on(set_so.text)}",
+        "hook": f"hook: {clean(set_so.hook, Kind.LINE) or 'none'}",
+    }
     if set_so.desktop and set_so.text:
-        lines.append("other users of this machine see a text while notify-send runs; /notify text off hides them")
-    return lines
+        lines["desktop"] += f"; {OTHERS_SEE}"
+    if isinstance(asked, api.SetNotifications):
+        return [line for field, line in lines.items() if getattr(asked, field) is not None]
+    return list(lines.values())
 
 
 def _on(value: bool) -> str:

@@ -28,7 +28,7 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
         case api.Safety():
             return _safety(reply)
         case api.Notifications():
-            return notification_lines(reply)
+            return notification_lines(reply, asked)
         case api.PeerStatus():
             return _status(reply)
         case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
