@@ -7,7 +7,7 @@ python := $(environment)/bin/python
 installed := $(environment)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak mutants clean
+.PHONY: help demo test check manual bench soak mutants clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -21,6 +21,9 @@ test: $(installed) ## ruff, mypy, all tests, coverage
 
 check: $(installed) ## ruff and mypy only
 	@$(python) -m tests.gate check
+
+manual: $(installed) ## write the manual pages and completions in share/, when options or commands have changed
+	@$(python) -m tests.make_manual
 
 bench: $(installed) ## speed and memory beside a bare Twisted program
 	@$(python) -m benchmarks

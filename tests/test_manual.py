@@ -52,9 +52,9 @@ OFFERS = {
 
 class FileTests(SynchronousTestCase):
     def test_as_the_tables_say(self) -> None:
-        """What is in share/ is what the tables make; python -m tests.make_manual writes it."""
+        """What is in share/ is what the tables make; make manual writes it."""
         for name, text in made().items():
-            self.assertEqual((SHARE / name).read_text(), text, f"{name}: run python -m tests.make_manual")
+            self.assertEqual((SHARE / name).read_text(), text, f"{name}: run make manual")
 
     def test_nothing_is_left_out(self) -> None:
         """Every command, option and command of the prompt is in the manual; every option is offered by each shell."""
