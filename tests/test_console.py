@@ -126,10 +126,12 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.api.said(), [])
 
     def test_switch_needs_a_chat(self):
-        """/msg NAME does not make a chat that does not exist the current one."""
-        self.type("/msg carol")
-        self.assertIn("/connect carol", self.screen.rows[-1])
+        """/msg NAME does not make a chat that does not exist the current one, unless it is with a contact."""
+        self.type("/msg alice")
+        self.assertIn("/connect alice", self.screen.rows[-1])
         self.assertIsNone(self.console.conversation.current_id)
+        self.type("/msg carol", "for carol")
+        self.assertEqual(self.asked()[-1], api.Say(who=CAROL.id, text="for carol"))
 
     def test_at(self):
         """@NAME TEXT goes there and changes no current chat."""

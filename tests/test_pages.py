@@ -9,7 +9,7 @@ from p2pchat import api
 from p2pchat.ui.drawing import draw
 from p2pchat.ui.fate import SHOWN_CHATS, SHOWN_TEXT, forgotten, question, queue_lines, times, unseen_line, why_waiting
 from p2pchat.ui.pages import EXCERPT, excerpt, found_lines, page, stored
-from tests.fake_api import BOB, CAROL, person
+from tests.fake_api import ALICE, BOB, CAROL, person
 from tests.test_hostile_text import FORBIDDEN
 
 NOON = 1_790_000_000_000
@@ -154,4 +154,7 @@ class FateTests(SynchronousTestCase):
     def test_unseen(self):
         """The first few are named, the others counted."""
         chats = [api.UnseenChat(person=CAROL, count=3, entry=1)] * (SHOWN_CHATS + 2)
-        self.assertRegex(unseen_line(chats), r"^not seen yet: carol 3, .*carol 3, 2 others; /history carol shows it$")
+        self.assertRegex(unseen_line(chats), r"^not seen yet: carol 3, .*carol 3, 2 others; /msg carol shows it$")
+        self.assertTrue(
+            unseen_line([api.UnseenChat(person=ALICE, count=1, entry=1)]).endswith("/history alice shows it")
+        )

@@ -195,6 +195,24 @@ class OpeningTests(RecallTests):
         self.assertEqual(undated(desk.type("/msg bob"))[1:], ["DATE alice#1: before", "-- end of history"])
         self.assertEqual(self.bob.told(api.Seen)[-1].numbers, (1,))
 
+    def test_of_a_closed_chat(self) -> None:
+        """A chat with a contact is opened and read while nobody is there; that it was seen is told later."""
+        self.open()
+        self.say("by the way", node=self.bob, who="alice")
+        self.alice.do(api.Close(who="bob"))
+        self.bob.crash()
+        self.alice.crash()
+        self.alice = self.alice.again()
+        desk = self.desk()
+        self.assertIn("  DATE bob#1: by the way", undated(desk.type("/msg bob")))
+        self.assertEqual(self.unseen(self.alice), ())
+        desk.type("I read it")
+        self.assertIn("alice#1 (queued for bob): I read it", desk.rows)
+        self.bob = self.bob.again()
+        self.open()
+        self.assertEqual(self.bob.told(api.Seen)[-1].numbers, (1,))
+        self.assertEqual(self.bob.texts(), ["I read it"])
+
     def test_they_never_wrote(self) -> None:
         """In a chat in which only we spoke, however much, the first thing that the other says counts as seen."""
         self.open()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from twisted.logger import Logger
 
@@ -100,8 +101,8 @@ class Commands:
     async def _displayed(self, who: str, entry: int) -> Reply:
         identifier = self._someone(who)
         self._notifying.looked(identifier, entry)
-        talk = self._peer.talk(identifier)
-        if talk is not None:
+        with suppress(NoSuchContact):  # nothing was ever said there
+            talk = self._peer.talk(identifier) or await self._history.talk(who)
             await talk.chat.displayed(entry)
         return api.Done()
 

@@ -76,7 +76,7 @@ class HistoryCommands:
 
     async def _revise(self, command: api.Cancel | api.Resend | api.LeaveIt | api.FetchHistory) -> Reply:
         """What a chat does about its own messages, and about what is missing."""
-        talk = await self._talk(command.who)
+        talk = await self.talk(command.who)
         match command:
             case api.Cancel(number=number):
                 await talk.chat.take_back(number)
@@ -236,8 +236,8 @@ class HistoryCommands:
     def _wire(self, identifier: bytes) -> bytes:
         return conversation_of(self._me, identifier)
 
-    async def _talk(self, who: str) -> Talk:
-        """The conversation with somebody with whom there is one."""
+    async def talk(self, who: str) -> Talk:
+        """The conversation with somebody with whom something was said; raises NoSuchContact if nothing was."""
         identifier = self._someone(who)
         wire = self._wire(identifier)
         known = await self._peer.environment.database.read(lambda tables: tables.conversations.by_id(wire))

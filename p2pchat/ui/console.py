@@ -292,7 +292,8 @@ class Console:
 
     async def _switch(self, switch: Switch) -> None:
         person = await self._whois(switch.who)
-        if person.chat == "none":
+        if person.chat == "none" and (not person.contact or person.standing == "blocked"):
+            # What is said to a contact opens the chat, or waits until it can.
             raise UsageError(f"there is no chat with {name_of(person)}: /connect {name_of(person)}")
         await self._enter(person)
 

@@ -72,9 +72,9 @@ def unseen_line(chats: Sequence[api.UnseenChat]) -> str:
     """Who said something that nobody has seen yet."""
     named = [f"{name_of(chat.person)} {chat.count}" for chat in chats[:SHOWN_CHATS]]
     more = [f"{len(chats) - SHOWN_CHATS} others"] if len(chats) > SHOWN_CHATS else []
-    name = typable(chats[0].person)
-    how = f"/msg {name}" if chats[0].person.chat != "none" else f"/history {name}"
-    return f"not seen yet: {', '.join([*named, *more])}; {how} shows it"
+    first = chats[0].person
+    how = "/msg" if first.contact or first.chat != "none" else "/history"
+    return f"not seen yet: {', '.join([*named, *more])}; {how} {typable(first)} shows it"
 
 
 # --- one message
