@@ -37,6 +37,7 @@ HOMES = {
     "completion": ("completing", "completion"),
     "link": ("running", "link"),
     "roster": ("running", "roster"),
+    "doctor": ("doctor", "doctor"),
     "status": ("running", "status"),
     "stop": ("running", "stop"),
 }

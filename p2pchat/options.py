@@ -71,6 +71,7 @@ def make_parser() -> Parser:
     _add_roster(commands)
     _add_status(commands)
     _add_stop(commands)
+    _add_doctor(commands)
     _add_attach(commands)
     _add_send(commands)
     _add_recv(commands)
@@ -176,6 +177,21 @@ def _add_stop(commands: Any) -> None:
         "neither runs.",
     )
     _state(parser, None)
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "doctor",
+        "look what is wrong with your peer",
+        "Look whether everything is well with your peer: servers, their clocks and certificates, whether others can "
+        "reach it (a server that is asked to dials it back once), ports, links, store. What is wrong is said with what "
+        "to do about it. Through the peer if it runs, otherwise as far as that goes without. Exits with 1 if a check "
+        "has failed.",
+        "With --json each finding is one object: check, state (ok, warning, failed, unknown), text, fix.",
+    )
+    _json(parser)
+    _state(parser, "peer")
 
 
 def _add_attach(commands: Any) -> None:

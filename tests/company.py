@@ -23,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
 from p2pchat.api import Command, Event, Reply
+from p2pchat.config import PeerSettings
 from p2pchat.core.identity import Identity, format_id, id_of
 from p2pchat.core.messages import VERSION, Address, Hello
 from p2pchat.core.session import Session, Side
@@ -34,6 +35,7 @@ from p2pchat.net.listener import ListenerFactory
 from p2pchat.net.tls import PEER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS, ServerDiallerTLS
 from p2pchat.peer.commands import Commands
 from p2pchat.peer.environment import Environment
+from p2pchat.peer.examination import Examination
 from p2pchat.peer.link import Link
 from p2pchat.peer.notifying import Notifying
 from p2pchat.peer.peer import Peer
@@ -305,7 +307,9 @@ class Node:
         self.peer = Peer(environment, self.dialler, PeerDiallerTLS(credentials), policy, handle)  # type: ignore[arg-type]
         hooks, desktop = (Programs(world.clock, lambda line: None) for _ in range(2))  # type: ignore[arg-type]
         self.notifying = Notifying(environment, hooks, desktop)
-        self.commands = Commands(self.peer, lambda: None, lambda: 0.0, self.notifying)
+        self.settings = PeerSettings(state=self.database.path.parent)
+        self.examination = Examination(self.peer, self.settings)
+        self.commands = Commands(self.peer, lambda: None, lambda: 0.0, self.notifying, self.examination)
         world.nodes.append(self)
         self.run(self.peer.people.load())
         if listens:

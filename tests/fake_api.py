@@ -53,6 +53,8 @@ class FakeApi:
         self.waiting_lines = []
         self.doubts = []
         self.unseen = []
+        self.examined = None
+        """A Deferred: what the doctor waits for."""
 
     def execute(self, command):
         self.asked.append(command)
@@ -106,6 +108,8 @@ class FakeApi:
             case api.Status():
                 chats = tuple(one for one in self.people.values() if one.chat != "none")
                 return succeed(api.PeerStatus(pid=1, version="0", myself=self.myself(), chats=chats, uptime=3700))
+            case api.Examine():
+                return self.examined or succeed(api.Findings(findings=()))
             case api.WhoIs(who=who):
                 return succeed(api.People(people=(self.find(who),)))
             case api.AddContact(id=who):

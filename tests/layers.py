@@ -60,7 +60,7 @@ LAYERS: dict[str, set[str]] = {
 
 LATE: dict[str, set[str]] = {
     "oneshot": {
-        *("peer.backup", "peer.offline", "peer.probe", "peer.recovery", "server.offline"),
+        *("peer.backup", "peer.checkup", "peer.offline", "peer.probe", "peer.recovery", "server.offline"),
         *("server.recovery", "storage.directory"),
         *("manual.completion", "tap.attach", "tap.once"),
     }

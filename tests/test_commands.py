@@ -132,6 +132,7 @@ EXAMPLES = {
     "/notify hook /usr/local/bin/tell": api.SetNotifications(hook="/usr/local/bin/tell"),
     "/notify hook off": api.SetNotifications(hook=""),
     "/status": api.Status(),
+    "/doctor": api.Examine(),
     "/help": Help(),
     "/help /list": Help("list"),
     "//etc": api.Say(who="bob", text="/etc"),

@@ -200,6 +200,33 @@ class ConsoleTests(SynchronousTestCase):
             self.assertEqual(self.asked(), [command])
             self.assertIn(words, "\n".join(self.screen.rows))
 
+    def test_doctor(self):
+        """/doctor says that it looks, and the person goes on meanwhile; what was found comes when it is there."""
+        self.api.examined = Deferred()
+        self.type("/doctor", "/msg bob", "meanwhile")
+        self.assertEqual(self.asked()[0], api.Examine())
+        self.assertIn("looking at", "\n".join(self.screen.rows))
+        self.assertIn("alice#1: meanwhile", self.screen.rows)
+        finding = api.Finding(
+            check="reach", state="failed", text="nobody\x1b[2J answers", fix="sudo ufw allow 6666/tcp"
+        )
+        self.api.examined.callback(api.Findings(findings=(finding,)))
+        self.assertEqual(self.screen.rows[-2].split()[:2], ["--", "FAILED"])
+        self.assertNotIn("\x1b", self.screen.rows[-2])
+        self.assertIn("fix: sudo ufw allow 6666/tcp", self.screen.rows[-1])
+
+    def test_doctor_that_fails(self):
+        """A doctor that cannot look says so; a bug is logged."""
+        self.api.examined = Deferred()
+        self.type("/doctor")
+        self.api.examined.errback(UserError("the peer ends"))
+        self.assertIn("the peer ends", self.screen.rows[-1])
+        self.api.examined = Deferred()
+        self.type("/doctor")
+        self.api.examined.errback(ZeroDivisionError())
+        self.assertIn("the log says more", self.screen.rows[-1])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_help_and_quit(self):
         """/help is shown; /quit leaves."""
         self.type("/help", "/q")

@@ -13,7 +13,16 @@ from p2pchat.core.reach import Outcome
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Sweep
 from p2pchat.net.tls import PeerDiallerTLS
-from p2pchat.server.dial_back import AGAIN_AFTER, BURST, MOST_AT_ONCE, SOURCE_BURST, WITHIN, DialBacks
+from p2pchat.server import dial_back
+from p2pchat.server.dial_back import (
+    BURST,
+    MOST_AT_ONCE,
+    PEER_BURST,
+    PEER_RATE,
+    SOURCE_BURST,
+    WITHIN,
+    DialBacks,
+)
 from tests.company import PORT, WALL, MemoryDialler, Mute, Node, Stranger, World, WorldTests, identity_of
 from tests.rosters import identity
 from tests.servers import Client, MemoryServer
@@ -179,12 +188,13 @@ class BoundTests(WaitingTests):
         return found
 
     def test_one_peer(self) -> None:
-        """A peer that asks a thousand times is dialled once, and again after a minute."""
+        """A peer that asks a thousand times is dialled three times, then once a minute, and harms no other there."""
         found = self.outcomes(*[(0, "10.0.0.5")] * 1000)
-        self.assertEqual((found[0], set(found[1:])), (Outcome.REFUSED, {Outcome.LATER}))
-        self.world.wait(AGAIN_AFTER + 1)
-        self.assertEqual(self.outcomes((0, "10.0.0.5")), [Outcome.REFUSED])
-        self.assertEqual(len(self.dialler.dials), 2)
+        self.assertEqual(found[:4], [Outcome.REFUSED] * 3 + [Outcome.LATER])
+        self.assertEqual(found.count(Outcome.REFUSED), PEER_BURST)
+        self.assertEqual(self.outcomes((1, "10.0.0.5")), [Outcome.REFUSED])
+        self.world.wait(1 / PEER_RATE + 1)
+        self.assertEqual(self.outcomes((0, "10.0.0.5"), (0, "10.0.0.5")), [Outcome.REFUSED, Outcome.LATER])
 
     def test_one_source(self) -> None:
         """A thousand keys from one address are worth no more than a few."""
@@ -196,10 +206,17 @@ class BoundTests(WaitingTests):
         """A thousand keys from a thousand addresses have no more than the server's share dialled, and remembered."""
         found = self.outcomes(*[(number, f"10.0.{number // 256}.{number % 256}") for number in range(1000)])
         self.assertEqual(found.count(Outcome.REFUSED), BURST)
-        self.world.wait(2 * AGAIN_AFTER)
+        self.world.wait(PEER_BURST / PEER_RATE + 1)
         self.outcomes((0, "10.9.9.9"))
-        self.assertEqual(len(self.dial_backs._dialled), 1, "what is over is forgotten")
+        self.assertEqual(len(self.dial_backs._peers), 1, "what is over is forgotten")
         self.assertEqual(len(self.dial_backs._sources), 1)
+
+    def test_keys_without_end(self) -> None:
+        """The counts of ever new keys do not pile up, not even for a while."""
+        self.patch(dial_back, "MOST_REMEMBERED", 20)
+        found = self.outcomes(*[(number, f"10.0.0.{number % 250}") for number in range(200)])
+        self.assertEqual(found.count(Outcome.REFUSED), 20)
+        self.assertEqual((len(self.dial_backs._peers), len(self.dial_backs._sources)), (20, 20))
 
     def test_at_once(self) -> None:
         """No more than a few are under way at a time."""
@@ -260,13 +277,13 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(self.server.rendezvous.online, ())
 
     def test_a_thousand_questions(self) -> None:
-        """Who asks a thousand times is dialled once, and ended for flooding."""
+        """Who asks a thousand times is dialled three times, and ended for flooding."""
         client = self.registered()
         for number in range(1000):
             client.connection.send(DialBack(number=number))
         self.server.flush()
         self.assertEqual(client.bye, "rate")
-        self.assertEqual(self.dialler.addresses, [("10.0.0.5", 6666)])
+        self.assertEqual(self.dialler.addresses, [("10.0.0.5", 6666)] * 3)
         self.assertLessEqual(len(client.of(DialledBack)), 100)
 
     def test_old_peer(self) -> None:

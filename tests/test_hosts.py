@@ -77,6 +77,32 @@ class HostTests(Lab):
         alice.wait_for("server back, online again")
         bob.wait_for("server back, online again")
 
+    def test_doctor(self):
+        """The doctor of a peer that others reach says so; behind a firewall it names the command that opens it."""
+        tools = self.home / "tools"
+        tools.mkdir()
+        (tools / "firewall-cmd").write_text("#!/bin/sh\n")
+        (tools / "firewall-cmd").chmod(0o755)
+        fix = "fix: sudo firewall-cmd --permanent --add-port=6666/tcp && sudo firewall-cmd --reload"
+        for host, name, shut in ((self.first, "alice", False), (self.second, "bob", True)):
+            if shut:
+                host.shut(6666)
+            host.start(
+                *("env", f"PATH={tools}:/usr/bin:/bin", TWISTD, "-n", "p2pchat-peer", "--state", str(self.home / name)),
+                *("--name", name, "--join", self.link),
+            ).wait_for("online at")
+            doctor = host.start(COMMAND, "doctor", "--state", str(self.home / name))
+            self.assertRegex(doctor.wait_for(" server "), r"^ok +server +10\.77\.0\.7:8888 is there")
+            self.assertRegex(doctor.wait_for(" listen "), r"^ok +listen +on \[::\]:6666$")
+            reach = doctor.wait_for(" reach ")
+            if shut:
+                self.assertRegex(reach, r"^FAILED +reach +nobody answers at 10\.77\.0\.9:6666")
+                self.assertEqual(doctor.wait_for("fix: ").strip(), fix)
+            else:
+                self.assertRegex(reach, r"^ok +reach +10\.77\.0\.7 dialled 10\.77\.0\.5:6666 and reached this peer$")
+            self.assertRegex(doctor.wait_for(" dial "), r"^ok +dial +from port 7777$")
+            self.assertEqual(doctor.code(), 1 if shut else 0)
+
     def test_F9_peer_killed(self):
         """A peer that was killed comes back, dials from the same port into the dead connection, and gets the rest."""
         alice = self.peer(self.first, "alice")

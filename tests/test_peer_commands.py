@@ -168,7 +168,9 @@ class TellingTests(CommandTests):
     def test_stop(self) -> None:
         """Stop asks the process to end."""
         asked = []
-        commands = Commands(self.alice.peer, lambda: asked.append(True), lambda: 0.0, self.alice.notifying)
+        commands = Commands(
+            self.alice.peer, lambda: asked.append(True), lambda: 0.0, self.alice.notifying, self.alice.examination
+        )
         self.assertEqual(self.alice.run(commands.execute(api.Stop())), api.Done())
         self.assertEqual(asked, [True])
 

@@ -311,6 +311,7 @@ class DialBackTests(ServerLinkTests):
         """The server is asked, and its answer is told to everybody who waits; it is asked once for all of them."""
         self.start()
         self.assertTrue(self.link.tells_reach)
+        self.assertFalse(self.link.on_this_machine)
         first, second = self.link.dial_back(), self.link.dial_back()
         self.world.settle()
         self.assertEqual(self.far.of(DialBack), [DialBack(number=1)])

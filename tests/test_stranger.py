@@ -183,18 +183,19 @@ class ServerTests(StrangerTestCase):
         self.assertEqual(link.link.ending(), "rate")
 
     def test_dial_back(self) -> None:
-        """Who asks for it is dialled back once, where it comes from, and nothing is said there; the answer tells."""
+        """Who asks for it is dialled back, where it comes from, and nothing is said there; but not without end."""
         stranger = self.stranger()
         stranger.features = ("dial-back", "another")
         port = stranger.listen()
         link = self.online(stranger)
         self.assertIn("dial-back", link.hello["features"])
         said: list[Message] = []
-        answer = link.dial_back(9, lambda: said.extend(stranger.knocked()))
-        self.assertEqual((answer["number"], answer["code"], said), (9, "reached", []))
-        self.assertEqual(answer["address"], {"host": "127.0.0.1", "port": port})
-        answer = link.dial_back(10)
-        self.assertEqual((answer["number"], answer["code"], answer["address"]), (10, "later", None))
+        for number in (9, 10, 11):
+            answer = link.dial_back(number, lambda: said.extend(stranger.knocked()))
+            self.assertEqual((answer["number"], answer["code"], said), (number, "reached", []))
+            self.assertEqual(answer["address"], {"host": "127.0.0.1", "port": port})
+        answer = link.dial_back(12)
+        self.assertEqual((answer["number"], answer["code"], answer["address"]), (12, "later", None))
 
     def test_dial_back_to_nobody(self) -> None:
         """Where nothing listens that is said; a port of a service is not dialled at all."""

@@ -556,6 +556,13 @@ class ServerLinkTests(SynchronousTestCase):
             self.assertEqual(authenticated(ends.dialling).exporter, authenticated(ends.listening).exporter)
             self.assertFalse(authenticated(ends.listening).certified)
 
+    def test_end_of_a_certificate(self) -> None:
+        """When an authority's certificate ends is told; the dates of a peer's or server's own one say nothing."""
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=12)
+        ends = self.meet(self.leaf("lab1.example", end=end), "lab1.example")
+        self.assertEqual(authenticated(ends.dialling).expires, int(end.timestamp() * 1000))
+        self.assertIsNone(authenticated(ends.listening).expires)
+
     def test_own_key_of_a_server(self) -> None:
         """A server that shows its own key is known by it, and is not certified."""
         key = new_key()

@@ -35,6 +35,14 @@ class Status(Tagged, frozen=True, kw_only=True):
     """Reply: PeerStatus."""
 
 
+class Examine(Tagged, frozen=True, kw_only=True):
+    """
+    Look whether everything is well: servers, clock, ports, whether others reach us, the store. Reply: Findings.
+
+    It takes some seconds: servers are asked to dial back, and the whole database is read.
+    """
+
+
 class Connect(Tagged, frozen=True, kw_only=True):
     """
     Ask somebody to chat, and dial them until they are reached or Close is said.
@@ -303,6 +311,7 @@ Command = (
     | WhoIs
     | SafetyNumber
     | Status
+    | Examine
     | Connect
     | Confirm
     | Say

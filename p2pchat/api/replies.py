@@ -1,6 +1,6 @@
 """What a peer answers to a command."""
 
-from .values import DoubtRange, KeptChat, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
+from .values import DoubtRange, Finding, KeptChat, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
 
 
 class Done(Tagged, frozen=True, kw_only=True):
@@ -58,6 +58,12 @@ class PeerStatus(Tagged, frozen=True, kw_only=True):
     chats: tuple[Person, ...]
     uptime: int
     """Seconds since it started."""
+
+
+class Findings(Tagged, frozen=True, kw_only=True):
+    """What a doctor found."""
+
+    findings: tuple[Finding, ...]
 
 
 class Lines(Tagged, frozen=True, kw_only=True):
@@ -153,6 +159,7 @@ Reply = (
     | Started
     | Accepted
     | PeerStatus
+    | Findings
     | Lines
     | Unseen
     | MessageTimes

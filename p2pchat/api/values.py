@@ -70,6 +70,21 @@ class ServerStatus(Value, frozen=True, kw_only=True):
     """One's own handle there."""
 
 
+class Finding(Value, frozen=True, kw_only=True):
+    """One thing that a doctor looked at."""
+
+    check: str
+    """
+    "server", "clock", "certificate", "listen", "reach", "dial", "paths", "post-quantum", "store", "disk", "state".
+    """
+    state: str
+    """"ok", "warning", "failed", "unknown"."""
+    text: str
+    """What was found, one line."""
+    fix: str = ""
+    """What to do about it, one line; a command where there is one."""
+
+
 class StoredLine(Value, frozen=True, kw_only=True):
     """One message as it lies in the store; text raw."""
 

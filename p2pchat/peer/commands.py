@@ -14,6 +14,7 @@ from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id,
 from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
 from ..core.trust import TIMED_AT_MOST, Scope
+from .examination import Examination
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
 from .notifying import Notifying
@@ -29,15 +30,23 @@ MAX_ASK = 200
 
 
 class Commands:
-    """Executes commands on a peer. `stop` ends the process, `uptime` is in seconds."""
+    """Executes commands on a peer. `stop` ends the process, `uptime` is in seconds, `examination` looks at it."""
 
     log = Logger()
 
-    def __init__(self, peer: Peer, stop: Callable[[], None], uptime: Callable[[], float], notifying: Notifying) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        stop: Callable[[], None],
+        uptime: Callable[[], float],
+        notifying: Notifying,
+        examination: Examination,
+    ) -> None:
         self._peer = peer
         self._notifying = notifying
         self._stop = stop
         self._uptime = uptime
+        self._examination = examination
         self._forgetting = Forgetting(peer.environment)
         self._history = HistoryCommands(peer, self._forgetting, self._someone)
 
@@ -54,11 +63,10 @@ class Commands:
                 return await self._confirm(who)
             case api.Accept(who=who, scope=scope, seconds=seconds):
                 return await self._accept(who, scope, seconds)
-            case api.Reject(who=who):
-                return self._reject(who)
-            case api.Close(who=who):
-                await self._peer.close(self._someone(who))
-                return api.Done()
+            case api.Reject() | api.Close():
+                return await self._end(command)
+            case api.Examine():
+                return await self._examination.examine()
             case api.Stop():
                 self._stop()
                 return api.Done()
@@ -168,6 +176,12 @@ class Commands:
         self._peer.links.consented(identifier, Scope(scope), seconds)
         await self._peer.want(identifier)
         return api.Started(person=self._peer.people.person(identifier))
+
+    async def _end(self, command: api.Reject | api.Close) -> Reply:
+        if isinstance(command, api.Reject):
+            return self._reject(command.who)
+        await self._peer.close(self._someone(command.who))
+        return api.Done()
 
     def _reject(self, who: str) -> Reply:
         identifier = self._answerer(who)

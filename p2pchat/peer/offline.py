@@ -62,6 +62,15 @@ class FoundServer:
     certified: bool = False
     """Whether a trusted authority certified it for the host that was typed."""
 
+    expires: int | None = None
+    """When that certificate ends, ms since 1970."""
+
+    time: int | None = None
+    """Its wall clock, ms since 1970, where it was asked."""
+
+    group: str = ""
+    """The key agreement with it, where it was asked."""
+
 
 # --- joining
 

@@ -43,7 +43,16 @@ class _Prober:
         if not own or not verify(hello.key, Domain.SERVER, authenticated.exporter, hello.proof):
             self._fail("it does not prove its key")
         else:
-            self._succeed(FoundServer(id_of(hello.key), hello.key, authenticated.certified))
+            self._succeed(
+                FoundServer(
+                    id_of(hello.key),
+                    hello.key,
+                    authenticated.certified,
+                    expires=authenticated.expires,
+                    time=hello.time,
+                    group=authenticated.group,
+                )
+            )
 
     def writable(self, connection: Connection) -> None:
         """Nothing waits to be sent."""

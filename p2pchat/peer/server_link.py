@@ -145,6 +145,13 @@ class ServerLink:
         return None if self._authenticated is None else self._authenticated.expires
 
     @property
+    def group(self) -> str:
+        """The key agreement of the link; empty without one."""
+        if self._session is None or self._authenticated is None:
+            return ""
+        return self._authenticated.group
+
+    @property
     def clock_ahead(self) -> int | None:
         """How many ms our clock is ahead of the server's; None while it has not told its own."""
         if not self._server_time:
@@ -152,6 +159,13 @@ class ServerLink:
         environment = self._environment
         passed = int((environment.clock.seconds() - self._greeted_at) * 1000)
         return environment.wall() - (self._server_time + passed)
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the link does not leave this machine: then both of its ends have one address."""
+        if self._connection is None or self.own_address is None:
+            return False
+        return self._connection.peer_address.host == self.own_address.host
 
     @property
     def tells_reach(self) -> bool:
@@ -219,6 +233,7 @@ class ServerLink:
         self.own_address = None
         if changed:
             self._host.server_changed(self)
+        self._question.end()
         if self._running and self._timer is None:
             wait = self._backoff.next()
             if state is ServerState.REFUSED:
@@ -274,7 +289,6 @@ class ServerLink:
         self._dial = None
         self._connection = None
         self._session = None
-        self._question.end()
         if ending.by_them and ending.code is EndCode.DISPLACED:
             self._running = False
             self._lose(ServerState.REFUSED, ending.code.value)

@@ -44,6 +44,7 @@ from ..storage.servers import Server
 from ..storage.settings import STORE_SETTING
 from .commands import Commands
 from .environment import Environment
+from .examination import Examination
 from .link import Link
 from .notifying import Notifying
 from .offline import HANDLE_SETTING, FoundServer, accept_of, put_server
@@ -186,7 +187,11 @@ class PeerService(MultiService):
         await notifying.load()
         self.subscribe(notifying.take)
         self._commands = Commands(
-            peer, lambda: self._on_stop(), lambda: self._reactor.seconds() - self._started_at, notifying
+            peer,
+            lambda: self._on_stop(),
+            lambda: self._reactor.seconds() - self._started_at,
+            notifying,
+            Examination(peer, self.settings),
         )
         for server in await self._joined(database, handle, environment.wall()):
             await self._join(peer, server, dialler, credentials)

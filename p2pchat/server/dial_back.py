@@ -8,7 +8,7 @@ it comes from, at a time, and in all.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectError, ConnectionRefusedError, TCPTimedOutError, TimeoutError
@@ -27,8 +27,8 @@ from ..net.tls import Authenticated, PeerDiallerTLS, ServerDiallerTLS
 WITHIN = 5.0
 """Seconds for TCP and TLS together: a firewall that drops is told from one that answers, and nobody waits long."""
 
-AGAIN_AFTER = 60.0
-"""Seconds until the same peer is dialled back again."""
+PEER_RATE, PEER_BURST = 1 / 60, 3.0
+"""Dial-backs a second of one peer, and how many at once: its person opens a firewall, and looks again."""
 
 SOURCE_RATE, SOURCE_BURST = 0.2, 8.0
 """Dial-backs a second to one address, or network of IPv6, and how many at once: the peers of one host."""
@@ -38,6 +38,11 @@ RATE, BURST = 10.0, 50.0
 
 MOST_AT_ONCE = 16
 """Dial-backs under way: so many descriptors, and no more."""
+
+MOST_REMEMBERED = 4096
+"""Peers, and addresses, whose dial-backs are counted: as many as have room at a server. Others wait."""
+
+KeyT = TypeVar("KeyT")
 
 
 class Dials(Protocol):
@@ -49,6 +54,31 @@ class Dials(Protocol):
         """Connect; raises what Twisted's endpoints raise."""
 
 
+class Paces(Generic[KeyT]):
+    """A budget for each of many; those that are full again are forgotten."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._budgets: OrderedDict[KeyT, tuple[Budget, float]] = OrderedDict()
+        """With when it was last touched, the oldest first."""
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._budgets)
+
+    def spend(self, key: KeyT, now: float) -> bool:
+        """Take one token of `key`; False if there is none."""
+        while self._budgets and next(iter(self._budgets.values()))[1] <= now - self._burst / self._rate:
+            self._budgets.popitem(last=False)
+        if key not in self._budgets and len(self._budgets) >= MOST_REMEMBERED:
+            return False
+        budget, _ = self._budgets.get(key) or (Budget(self._rate, self._burst, now), now)
+        self._budgets[key] = budget, now
+        self._budgets.move_to_end(key)
+        return budget.spend(now)
+
+
 class DialBacks:
     """All dial-backs of a server; `tls` shows the server's own key."""
 
@@ -57,10 +87,8 @@ class DialBacks:
         self._dialler = dialler
         self._tls = tls
         self._budget = Budget(RATE, BURST, clock.seconds())
-        self._dialled: OrderedDict[bytes, float] = OrderedDict()
-        """Peer to when it was dialled last, the oldest first: as many as RATE allows in AGAIN_AFTER."""
-        self._sources: OrderedDict[str, tuple[Budget, float]] = OrderedDict()
-        """The same for addresses."""
+        self._peers: Paces[bytes] = Paces(PEER_RATE, PEER_BURST)
+        self._sources: Paces[str] = Paces(SOURCE_RATE, SOURCE_BURST)
         self._knocks: set[_Knock] = set()
 
     def ask(self, peer: bytes, source: str, address: Address | None) -> Deferred[Outcome]:
@@ -81,23 +109,10 @@ class DialBacks:
 
     def _has_room(self, peer: bytes, source: str) -> bool:
         now = self._clock.seconds()
-        self._forget(now)
-        if len(self._knocks) >= MOST_AT_ONCE or peer in self._dialled:
+        if len(self._knocks) >= MOST_AT_ONCE:
             return False
-        budget, _ = self._sources.get(source) or (Budget(SOURCE_RATE, SOURCE_BURST, now), now)
-        if not (budget.spend(now) and self._budget.spend(now)):
-            return False
-        self._dialled[peer] = now
-        self._sources[source] = budget, now
-        self._sources.move_to_end(source)
-        return True
-
-    def _forget(self, now: float) -> None:
-        """A budget that was not touched for so long is full again."""
-        while self._dialled and next(iter(self._dialled.values())) <= now - AGAIN_AFTER:
-            self._dialled.popitem(last=False)
-        while self._sources and next(iter(self._sources.values()))[1] <= now - AGAIN_AFTER:
-            self._sources.popitem(last=False)
+        # What the narrower bounds refuse is taken from nobody else.
+        return self._peers.spend(peer, now) and self._sources.spend(source, now) and self._budget.spend(now)
 
 
 class _Knock:

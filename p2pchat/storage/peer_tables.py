@@ -6,6 +6,7 @@ from p2pchat.core.entries import Kind, judge
 from p2pchat.storage.contacts import Consents, Contacts
 from p2pchat.storage.conversations import Conversations, Parties, Streams
 from p2pchat.storage.entries import Entries
+from p2pchat.storage.health import Integrity
 from p2pchat.storage.lines import Lines
 from p2pchat.storage.remembered import Cursors, Doubts, Retentions
 from p2pchat.storage.schema import Schema
@@ -41,6 +42,7 @@ class PeerTables:
         self.cursors = Cursors(connection)
         self.doubts = Doubts(connection)
         self.retentions = Retentions(connection)
+        self.integrity = Integrity(connection)
 
 
 def index_everything(connection: apsw.Connection) -> None:

@@ -231,6 +231,13 @@ TABLE: tuple[Row, ...] = (
     *NOTIFY_ROWS,
     Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
     Row(
+        "doctor",
+        "",
+        "look what is wrong, and how to mend it; takes some seconds",
+        nothing(api.Examine()),
+        example="/doctor",
+    ),
+    Row(
         "help",
         "[TOPIC | COMMAND | all]",
         "the most used commands; those of a topic, one, or all",

@@ -24,6 +24,7 @@ from .answers import answer
 from .browsing import Browser
 from .commands import NoChat, parse
 from .conversation import Conversation, consent, refusal
+from .doctor import examine
 from .drawing import Line, note
 from .export import Aside
 from .fate import unseen_line
@@ -245,6 +246,8 @@ class Console:
                 self._say(*help_lines(action.topic))
             case Quit():
                 self._leave()
+            case api.Examine():
+                examine(self._api, self._say)
             case _ if isinstance(action, Recalled):
                 await self._recall.do(action)
             case _:

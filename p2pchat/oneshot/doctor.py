@@ -1,0 +1,56 @@
+"""`p2pchat doctor`: whether everything is well with the peer here, whether or not it runs."""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..api import Examine, Finding, Findings
+from ..core.errors import NotRunning, UserError
+from ..net.local_client import LocalClient
+from ..ui.findings import finding_lines
+from .output import print_json, print_lines, state_of
+
+PATIENCE = 120.0
+"""Seconds for a peer to answer: it waits a minute for its disk."""
+
+
+def doctor(options: Namespace) -> None:
+    """Say what was found; fails if something is wrong."""
+    state = state_of(options, "peer")
+    try:
+        with LocalClient(state, "peer", PATIENCE) as peer:
+            _progress("examining the peer that runs here; its servers are asked to dial it back ...")
+            findings: Sequence[Finding] = peer.call(Examine(), Findings).findings
+    except NotRunning:
+        findings = _offline(state)
+    if options.json:
+        print_json(findings)
+    else:
+        print_lines(finding_lines(findings))
+    failed = sum(finding.state == "failed" for finding in findings)
+    if failed:
+        raise UserError(f"{failed} of {len(findings)} checks failed; each says what to do")
+
+
+def _offline(state: Path) -> Sequence[Finding]:
+    from ..peer import checkup
+    from ..tap.once import run_once
+
+    wall = time.time_ns() // 1_000_000
+    in_the_way = checkup.held(state)
+    if in_the_way is not None:
+        return (in_the_way,)
+    _progress("no peer runs here; looking at its directory, its ports and its servers ...")
+    stored = checkup.stored(state)
+    if stored is None:
+        return checkup.of_new_peer(state, wall)
+    store, servers = stored
+    wall = time.time_ns() // 1_000_000
+    return run_once(lambda reactor: checkup.check_up(reactor, reactor, store, servers, wall))
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
