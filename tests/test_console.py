@@ -158,6 +158,14 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.asked()[-1], api.Say(who=BOB.id, text="for bob"))
         self.assertTrue(any("you still write to bob" in row for row in self.screen.rows))
 
+    def test_accept_in_the_same_chat(self):
+        """Whoever is written to already and accepted is not told about as another chat."""
+        self.type("/msg bob")
+        self.api.tell(api.Asked(person=BOB, text="hi", address="x"))
+        self.type("/accept bob", "for bob")
+        self.assertEqual(self.asked()[-1], api.Say(who=BOB.id, text="for bob"))
+        self.assertFalse(any("still write" in row for row in self.screen.rows), self.screen.rows)
+
     def test_answered_at_an_address(self):
         """Whoever answers at an address is confirmed, and then written to."""
         self.type("/connect 10.0.0.9")

@@ -242,6 +242,25 @@ class ChatTests(CommandTests):
         self.roster(self.alice, "carol")
         self.assertIn("/connect carol", self.alice.refuse(api.Say(who="carol", text="x"), UserError))
 
+    def test_say_by_id_to_a_contact(self) -> None:
+        """What a front end asked for by id is refused under the name that a person knows."""
+        self.alice.do(api.AddContact(id=ID, name="carol"))
+        self.alice.do(api.Block(who="carol"))
+        for command in (api.Say(who=ID, text="x"), api.Connect(who=ID)):
+            self.assertIn("/unblock carol", self.alice.refuse(command, UserError))
+        self.alice.do(api.Unblock(who="carol"))
+        self.alice.do(api.RemoveContact(who="carol"))
+        self.assertIn("/connect ", self.alice.refuse(api.Say(who=ID, text="x"), UserError))
+
+    def test_say_to_somebody_who_asks(self) -> None:
+        """Whoever asks and has no answer yet is answered first."""
+        far = Stranger(self.world, "far").dial(self.alice)
+        far.say(Ask())
+        for who in ("stranger", format_id(identity_of("far").id)):
+            self.assertIn(
+                "wants to chat and waits for /accept", self.alice.refuse(api.Say(who=who, text="x"), UserError)
+            )
+
     def test_say_too_much(self) -> None:
         """A message that does not fit, in bytes, is refused before anything is stored."""
         self.alice.do(api.Say(who="bob", text="x" * MAX_TEXT))

@@ -60,6 +60,13 @@ class NarratorTests(SynchronousTestCase):
         self.assertEqual(told[0], "-- server lab1 cannot be reached (fell silent); trying again")
         self.assertIn("choose another with --name", told[1])
 
+    def test_for_a_time(self):
+        """Consent for a time is called that, not by its name on the wire."""
+        bob = person("bob", scope="timed", path="direct", group="X25519MLKEM768", standing="verified")
+        self.assertEqual(
+            rows(api.Opened(person=bob, again=False))[0].split(";")[0], "-- chat with bob is open (for a time)"
+        )
+
     def test_chat(self):
         """Asking, accepting, silence and the end, in the words that people were promised."""
         bob = person("bob", scope="once", path="direct", group="X25519MLKEM768")

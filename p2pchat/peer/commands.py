@@ -89,7 +89,8 @@ class Commands:
     async def _say(self, who: str, text: str) -> Reply:
         identifier = self._someone(who)
         if self._peer.people.facts(identifier).blocked:
-            raise UserError(f"{who} is blocked; /unblock {who} first")
+            called = self._called(who, identifier)
+            raise UserError(f"{called} is blocked; /unblock {called} first")
         try:
             size = len(text.encode())
         except UnicodeEncodeError:
@@ -98,7 +99,10 @@ class Commands:
             raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
         talk = self._peer.talk(identifier)
         if (talk is None or not talk.wanted) and not self._peer.may_seek(identifier):
-            raise UserError(f"there is no chat with {who}; /connect {who} first")
+            called = self._called(who, identifier)
+            if identifier in self._peer.links.requests:
+                raise UserError(f"{called} wants to chat and waits for /accept or /reject; then send it again")
+            raise UserError(f"there is no chat with {called}; /connect {called} first")
         # In the order of the calls: neither of these waits where the chat is in use already.
         talk = await self._peer.talk_with(identifier)
         self._peer.seek(talk)
@@ -128,7 +132,8 @@ class Commands:
             return await self._connect_address(command.who, text)
         self._check_other(identifier)
         if people.facts(identifier).blocked:
-            raise UserError(f"{command.who} is blocked; /unblock {command.who} first")
+            called = self._called(command.who, identifier)
+            raise UserError(f"{called} is blocked; /unblock {called} first")
         if people.consent(identifier) is None:
             await people.grant(identifier, Scope.ONCE)
         await self._peer.want(identifier, text)
@@ -250,6 +255,11 @@ class Commands:
         waiting = dict.fromkeys((*links.requests, *links.unconfirmed))
         found = None if looks_like_id(who) else self._only(waiting, who)
         return self._peer.people.resolve(who) if found is None else found
+
+    def _called(self, who: str, identifier: bytes) -> str:
+        """What a person calls them, where a front end gave the id: a petname, which nobody else can have."""
+        person = self._peer.people.person(identifier)
+        return person.name if looks_like_id(who) and person.standing != "new" else who
 
     def _check_other(self, identifier: bytes) -> None:
         if identifier == self._peer.environment.identity.id:

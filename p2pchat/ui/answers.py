@@ -9,7 +9,7 @@ from .actions import Fingerprint
 from .alerts import notification_lines
 from .fate import doubt_lines, queue_lines, retention_lines, times
 from .numbers import count_of
-from .words import host_of, name_of, reason_of, short_id, split_address
+from .words import host_of, name_of, reason_of, scope_of, short_id, split_address
 
 GAP = "  "
 """Between two columns."""
@@ -114,7 +114,7 @@ def _person(person: api.Person) -> list[str]:
 
 
 def _chat(person: api.Person) -> str:
-    parts = [_remarks(person), person.scope, person.path, clean(person.group, Kind.NAME)]
+    parts = [_remarks(person), scope_of(person), person.path, clean(person.group, Kind.NAME)]
     return "; ".join(part for part in parts if part)
 
 

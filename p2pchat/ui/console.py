@@ -305,11 +305,12 @@ class Console:
         command = consent(request, accept)
         self._tell(command, await self._api.execute(command))
         self.conversation.answered(request.person.id)
-        if self.conversation.current is None or request.kind == "answered":
+        current = self.conversation.current
+        if current is None or current.id == request.person.id or request.kind == "answered":
             await self._enter(request.person)
         else:
             name = name_of(request.person)
-            self._say(f"you still write to {name_of(self.conversation.current)}; /msg {name} changes to {name}")
+            self._say(f"you still write to {name_of(current)}; /msg {name} changes to {name}")
 
     async def _whois(self, who: str) -> api.Person:
         reply = await self._api.execute(api.WhoIs(who=who))

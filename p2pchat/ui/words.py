@@ -53,6 +53,11 @@ def name_of(person: api.Person) -> str:
     return name if name and fit else short_id(person.id)
 
 
+def scope_of(person: api.Person) -> str:
+    """The consent that a chat stands on, for a person."""
+    return "for a time" if person.scope == "timed" else clean(person.scope, Kind.NAME)
+
+
 def typable(person: api.Person) -> str:
     """Somebody's name as it can be typed in a command."""
     name = name_of(person)
@@ -155,7 +160,7 @@ class Narrator:
         if event.again:
             return []
         person = event.person
-        scope = f" ({clean(person.scope, Kind.NAME)})" if person.scope else ""
+        scope = f" ({scope_of(person)})" if person.scope else ""
         accepted = person.id in self._asked
         self._asked.discard(person.id)
         begin = f"{name_of(person)} accepted{scope}" if accepted else f"chat with {name_of(person)} is open{scope}"
