@@ -1,13 +1,21 @@
 """The dialling side over real sockets: one source port for everything, and any other where that cannot be used."""
 
+import errno
 import socket
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.error import ConnectError, ConnectionRefusedError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+    getConnectError,
+)
 from twisted.logger import capturedLogs
 
-from p2pchat.core.errors import EndCode
+from p2pchat.core.errors import EndCode, UserError
+from p2pchat.net.dialler import why_not
 
 from .examples import BOB, HELLO
 from .loopback import LoopbackTestCase, free_port
@@ -113,6 +121,19 @@ class DiallerTests(LoopbackTestCase):
             try:
                 await self.dialler().dial(name, port, self.tls, self.dialled)
             except ConnectError as error:
-                self.assertEqual(len(str(error).splitlines()), 1)
+                self.assertEqual(why_not(error), "nobody listens there")
             else:
                 self.fail("connected to nobody")
+
+    def test_why_not(self) -> None:
+        """A person reads what is the matter, without numbers; what was written for a person stays."""
+        for error, words in (
+            (ConnectionRefusedError(), "nobody listens there"),
+            (DNSLookupError("no results for hostname lookup: lab9"), "no such name is known"),
+            (getConnectError((errno.EHOSTUNREACH, "x")), "no route to host"),
+            (getConnectError((errno.ENETUNREACH, "x")), "network is unreachable"),
+            (getConnectError((errno.ETIMEDOUT, "x")), "connection timed out"),
+            (TimeoutError(), "no answer in time"),
+            (UserError("the key is another one"), "the key is another one"),
+        ):
+            self.assertEqual(why_not(error), words)

@@ -6,9 +6,16 @@ leaves from it. It gives no security: who somebody is never follows from a port.
 """
 
 import errno
+import os
 
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectBindError, ConnectError
+from twisted.internet.error import (
+    ConnectBindError,
+    ConnectError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
 from twisted.internet.interfaces import IAddress, IReactorTCP, IReactorTime
 from twisted.internet.protocol import ClientFactory
 from twisted.internet.tcp import makeBinding
@@ -89,6 +96,20 @@ class Dialler:
                 port=self._dial_port,
                 error=error,
             )
+
+
+def why_not(error: BaseException | None) -> str:
+    """Why there is no connection, for a person; Twisted's own words hold numbers and are about sides."""
+    match error:
+        case ConnectionRefusedError():
+            return "nobody listens there"
+        case DNSLookupError():
+            return "no such name is known"
+        case ConnectError() if error.osError in errno.errorcode:
+            return os.strerror(int(error.osError)).lower()
+        case TimeoutError():
+            return "no answer in time"
+    return str(error)
 
 
 def _source_unusable(error: ConnectError) -> bool:

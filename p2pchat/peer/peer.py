@@ -19,7 +19,7 @@ from ..core.messages import Address, Record
 from ..core.roster_view import ViewChange
 from ..core.trust import Policy
 from ..net.connection import Ending
-from ..net.dialler import Dialler
+from ..net.dialler import Dialler, why_not
 from ..net.tls import PeerDiallerTLS
 from ..storage.conversations import Conversation
 from .chat import Chat
@@ -201,8 +201,7 @@ class Peer:
 
     def _no_answer(self, failure: Failure, address: Address) -> None:
         if not self._stopped:
-            reason = failure.getErrorMessage()
-            self.environment.emit(Ended(person=None, address=written(address), reason=reason))
+            self.environment.emit(Ended(person=None, address=written(address), reason=why_not(failure.value)))
 
     async def dial(self, address: Address, wanted: bytes | None, text: str = "") -> None:
         """

@@ -38,7 +38,7 @@ from ..core.records import check_record, make_record, next_counter
 from ..core.roster_view import RosterView, ViewChange
 from ..core.session import Session, Side
 from ..net.connection import Connection, Ending
-from ..net.dialler import Dialler
+from ..net.dialler import Dialler, why_not
 from ..net.tls import Authenticated, ServerDiallerTLS
 from ..storage.servers import Server
 from .dial_back import DialBackQuestion
@@ -215,7 +215,7 @@ class ServerLink:
     def _dial_now(self) -> None:
         self._timer = None
         self._dial = Deferred.fromCoroutine(self._try())
-        self._dial.addErrback(lambda failure: self._dial_failed(failure.getErrorMessage()))
+        self._dial.addErrback(lambda failure: self._dial_failed(why_not(failure.value)))
 
     async def _try(self) -> None:
         connection = await self._dialler.dial(self.server.host, self.server.port, self._tls, self)
