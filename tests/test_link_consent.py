@@ -359,6 +359,21 @@ class AddressTests(ConsentTests):
         self.bob.do(api.Accept(who="alice"))
         self.assert_open()
 
+    def test_whom_one_chats_with(self) -> None:
+        """Where somebody answers with whom a chat is open, that is said, and one link is left."""
+        self.alice.knows(self.bob)
+        self.alice.do(api.Connect(who="bob"))
+        self.alice.dials(self.bob)
+        self.world.settle()
+        self.bob.do(api.Accept(who="alice"))
+        self.assert_open()
+        self.alice.events.clear()
+        self.alice.do(api.Connect(who=self.bob.address))
+        self.world.wait(10)
+        self.assertEqual([(event.person.name, event.again) for event in self.alice.told(api.Opened)], [("bob", False)])
+        self.assertEqual(self.alice.told(api.Asking, api.Ended), [])
+        self.assertEqual(len(self.alice.peer.links.all()), 1)
+
     def test_two_addresses_of_one(self) -> None:
         """Who answers at two addresses is confirmed once, and one link is used."""
         self.world.listeners["10.0.0.22", 6666] = self.world.listeners[self.bob.host, 6666]

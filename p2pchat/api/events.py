@@ -51,7 +51,7 @@ class AskEnded(Tagged, frozen=True, kw_only=True):
 
 
 class Opened(Tagged, frozen=True, kw_only=True):
-    """A chat is open: both consented and there is a link."""
+    """A chat is open: both consented and there is a link. Told too when its person answers at an address typed."""
 
     person: Person
     again: bool

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Answered, Asked, AskEnded, Asking, Problem
+from ..api import Answered, Asked, AskEnded, Asking, Opened, Problem
 from ..core.addresses import parse
 from ..core.budget import Budget
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError, UserError
@@ -222,6 +222,9 @@ class Links:
             self._run(self._people.grant(link.id, Scope.ONCE))
         if not self.has_open(link.id):
             self._environment.emit(Asking(person=self._people.person(link.id)))
+        elif link.intent.wanted is None:
+            # An address was typed, and the person would wait for a word about who that is.
+            self._environment.emit(Opened(person=self._people.person(link.id), again=False))
         self.accept(link, scope)
 
     def consented(self, identifier: bytes, scope: Scope, seconds: int | None = None) -> None:
