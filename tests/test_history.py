@@ -1,7 +1,15 @@
 """What a person gets of what was said: history, search, times, the queue, taking back, cursors; between real peers."""
 
+import json
+
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, UsageError, UserError
+from p2pchat.net.local import json_execute
+from p2pchat.net.local_connection import LocalConnection
 from p2pchat.peer.history import PAGE_BYTES, PAGE_LINES
 from tests.company import Node, WorldTests
 
@@ -378,6 +386,32 @@ class CursorTests(HistoryTests):
         self.bob.crash()
         self.bob = self.bob.again()
         self.assertEqual(self.receive(), ["two"])
+
+    def test_one_that_dies_holding_a_cursor_on_the_local_socket(self) -> None:
+        """Programs that die while they ask or confirm harm nobody: the next one goes on where the cursor stands."""
+        self.open()
+        self.say("one", "two")
+        first = self.entries(api.Receive(cursor="bot"))[0]
+        execute = json_execute(api.Command, lambda each: Deferred.fromCoroutine(self.bob.commands.execute(each)))
+        ended: list[LocalConnection] = []
+        for command, dies_at in (
+            ({"type": "receive", "cursor": "bot"}, 1),
+            ({"type": "receive", "cursor": "bot"}, None),
+            ({"type": "move-cursor", "cursor": "bot", "entry": first}, 20),
+            ({"type": "move-cursor", "cursor": "bot", "entry": first}, None),
+        ):
+            before = self.receive()
+            connection = LocalConnection(execute, None, self.world.clock, lambda _: None, ended.append)
+            connection.makeConnection(StringTransport())
+            line = json.dumps({"version": 1, "request": 1, "command": command}).encode() + b"\n"
+            connection.dataReceived(line[:dies_at])
+            connection.connectionLost(Failure(ConnectionError()))
+            self.world.settle()
+            moved = command["type"] == "move-cursor" and dies_at is None
+            self.assertEqual(self.receive(), ["two"] if moved else before)
+        self.assertEqual(len(ended), 4)
+        self.say("three")
+        self.assertEqual(self.receive(), ["two", "three"])
 
     def test_refused(self) -> None:
         """A cursor cannot be moved beyond what there is, nor have a name that cannot be written."""

@@ -5,9 +5,11 @@ import grp
 import json
 import os
 import re
+import resource
 import socket
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,14 +17,26 @@ from hypothesis import given, settings, strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
-from p2pchat.api import Command, Done, Person, Problem, Reply, RosterRow, RosterRows, Said, ServerCommand, ServerReply
+from p2pchat.api import (
+    Command,
+    Done,
+    Event,
+    Person,
+    Problem,
+    Reply,
+    RosterRow,
+    RosterRows,
+    Said,
+    ServerCommand,
+    ServerReply,
+)
 from p2pchat.api.lines import MAX_REQUEST_LINE, to_json
 from p2pchat.core.errors import StateError, UsageError, UserError
 from p2pchat.net.admins import Admins, LocalUser
@@ -499,6 +513,13 @@ class ServiceCase(TestCase):
         self.addCleanup(connection.close)
         return connection
 
+    def connect_patiently(self):
+        """Connect, also when the queue of those that were not taken up yet is full."""
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                return self.connect()
+            time.sleep(0.001)
+
     def ask(self):
         """One request over a connection of its own; what came back until its end."""
         with self.connect() as connection:
@@ -593,6 +614,36 @@ class ServiceTests(ServiceCase):
         ((refused),) = await self.in_thread(fill)
         self.assertIn("64 programs", refused["error"])
         self.assertEqual(len(await self.in_thread(self.ask)), 1)
+
+    async def test_a_thousand_clients_on_the_local_socket(self) -> None:
+        """Of a thousand at once 64 are served, the others get a line each, and no descriptor stays."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.start()
+
+        def crowd():
+            kept = [self.connect_patiently() for _ in range(1000)]
+            for connection in kept[:MAX_CLIENTS]:
+                connection.sendall(request(1))
+            served = [bool(connection.recv(1)) for connection in kept[:MAX_CLIENTS]]
+            refused = [self.read_all(connection)[0]["error"] for connection in kept[MAX_CLIENTS:]]
+            kept[0].sendall(request(2))
+            again = b""
+            while b'"request":2' not in again:
+                again += kept[0].recv(65536)
+            for connection in kept:
+                connection.close()
+            return served, refused, again
+
+        descriptors = len(os.listdir("/proc/self/fd"))
+        served, refused, again = await self.in_thread(crowd)
+        self.assertEqual((served, len(refused)), ([True] * MAX_CLIENTS, 1000 - MAX_CLIENTS))
+        self.assertEqual({"64 programs" in line for line in refused}, {True})
+        self.assertIn(b"cannot be read", again)
+        self.assertEqual(len(await self.in_thread(self.ask)), 1)
+        await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
+        self.assertLess(len(os.listdir("/proc/self/fd")), descriptors + 10)
 
     async def test_client_that_never_reads_on_the_real_socket(self) -> None:
         """A client that never reads is cut when a mebibyte waits, and others are served."""
@@ -697,12 +748,12 @@ class OtherUserTests(ServiceCase):
 
 class DocumentTests(SynchronousTestCase):
     def test_every_word_is_documented(self) -> None:
-        """docs/local-api.md names every command and reply of the socket, and every field of theirs."""
+        """docs/local-api.md names every command, reply and event of the socket, and every field of theirs."""
         document = Path(__file__).parent.parent / "docs" / "local-api.md"
         if not document.exists():
             raise SkipTest("not a source tree")
         words = set(re.findall(r"`([a-z_-]+)[`:]", document.read_text()))
-        for union in (Command, ServerCommand, Reply, ServerReply):
+        for union in (Command, ServerCommand, Reply, ServerReply, Event):
             for kind in get_args(union):
                 missing = {kind.__struct_config__.tag, *kind.__struct_fields__} - words
                 self.assertEqual(missing, set(), kind.__name__)

@@ -121,6 +121,20 @@ class ConnectTests(ClientCase):
         error = self.assertRaises(StateError, LocalClient(self.state, "server").open)
         self.assertIn("owner", str(error))
 
+    def test_full_queue(self) -> None:
+        """Where too many connect at once it waits for its turn, but not for ever."""
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(os.fsencode(self.state / "socket"))
+            listening.listen(0)
+            waiting = socket.socket(socket.AF_UNIX)
+            self.addCleanup(waiting.close)
+            waiting.connect(os.fsencode(self.state / "socket"))
+            self.refused(UserError, "does not answer", LocalClient(self.state, "server", 0.05).open)
+            timer = threading.Timer(0.05, lambda: listening.accept()[0].close())
+            timer.start()
+            self.client().close()
+            timer.join()
+
     def test_long_path(self) -> None:
         """A path may be longer than the address of a socket."""
         for _ in range(10):

@@ -30,6 +30,9 @@ ANSWER_TIMEOUT = 15.0
 MAX_ANSWER_LINE = 16 * 1024 * 1024
 """Bytes: a roster of 40,000 rows; a longer line comes from no daemon of ours."""
 
+QUEUE_PAUSE = 0.01
+"""Seconds between two attempts to connect where the queue of the socket is full."""
+
 _CHUNK = 64 * 1024
 
 ReplyT = TypeVar("ReplyT")
@@ -175,7 +178,7 @@ class LocalClient:
             raise StateError(f"cannot look into {self.state}: {error.strerror}") from None
         try:
             # An address has room for 107 bytes, and this is short however long the path is.
-            connection.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
+            self._connect_to(connection, f"/proc/self/fd/{directory}/{SOCKET_NAME}")
         except (FileNotFoundError, ConnectionRefusedError):
             raise self._not_running() from None
         except PermissionError:
@@ -188,6 +191,17 @@ class LocalClient:
             raise StateError(f"cannot use the socket in {self.state}: {error.strerror}") from None
         finally:
             os.close(directory)
+
+    def _connect_to(self, connection: socket.socket, address: str) -> None:
+        """Connect; where too many do so at this moment the kernel takes nobody, and does not say when it will."""
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                return connection.connect(address)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise TimeoutError from None
+                time.sleep(QUEUE_PAUSE)
 
     def _send(self, line: bytes) -> None:
         """Write it, and read meanwhile: a daemon whose answers nobody takes reads nothing more."""
