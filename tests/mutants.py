@@ -4,8 +4,9 @@ Are the tests any good? Each mutant is one mistake put into a copy of the packag
     python -m tests.mutants                    every mutant, with SEEDS stories each, or the tests that it names
     python -m tests.mutants --seeds 1000 NAME  those whose name holds NAME
 
-A mutant that nothing notices is printed as ALIVE, and the exit code is 1. One whose text is not in the source any more
-is an error: it has to be written anew.
+The same stories and tests must find nothing in a copy without a mistake: that is tried first. A mutant that nothing
+notices is printed as ALIVE, and the exit code is 1. One whose text is not in the source any more is an error: it has to
+be written anew.
 """
 
 import argparse
@@ -44,10 +45,10 @@ MUTANTS = (
     Mutant(
         "acknowledge before the commit",
         "p2pchat/peer/inbox.py",
-        "                stored = await self._write(two, batch, environment.wall())\n",
+        "                stored = await self._write(two, batch, now)\n",
         "                if selected is not None and selected.exchange is not None:\n"
         "                    self._acknowledge(selected, selected.exchange, [Stored(each, 0) for each in batch])\n"
-        "                stored = await self._write(two, batch, environment.wall())\n",
+        "                stored = await self._write(two, batch, now)\n",
     ),
     Mutant(
         "accept before the commit",
@@ -96,16 +97,16 @@ MUTANTS = (
         "return Outgoing(stream.stream, stream.name, listed, stream.seq, max(confirmed, vector.sent) + 1, ",
     ),
     Mutant(
-        "a rolled back reader is not noticed",
-        "p2pchat/core/doubt.py",
-        "    if holding.seq < known.confirmed_seq and not new_store:\n",
-        "    if False:\n",
+        "nobody is told that a reader was rolled back",
+        "p2pchat/peer/settlement.py",
+        "        doubts += _in_doubt(ranges, SENT_AGAIN)\n",
+        "        pass\n",
     ),
     Mutant(
         "delivered is not bound to the reader's store",
         "p2pchat/core/doubt.py",
-        "    new_store = known.store is not None and known.store != store\n",
-        "    new_store = False\n",
+        "    if known.store is not None and known.store != store:\n",
+        "    if False:\n",
     ),
     Mutant(
         "the sent-up-to mark is not committed",
@@ -168,23 +169,23 @@ MUTANTS = (
 )
 
 
-def mutate(mutant: Mutant, copy: Path) -> str:
-    """Put the mistake into a copy of the package; why not, if its text is not there once."""
-    path = copy / mutant.file
-    text = path.read_text("utf-8")
+def mutated(mutant: Mutant, root: Path = ROOT) -> str:
+    """The file with the mistake in it; raises ValueError if its text is not there once."""
+    text = (root / mutant.file).read_text("utf-8")
     if text.count(mutant.old) != 1:
-        return f"its text stands {text.count(mutant.old)} times in {mutant.file}"
-    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
-    return ""
+        raise ValueError(f"its text stands {text.count(mutant.old)} times in {mutant.file}")
+    return text.replace(mutant.old, mutant.new)
 
 
-def killed_by(mutant: Mutant, copy: Path, seeds: int) -> str:
-    """What noticed it; empty if nothing did."""
-    commands = [
-        [sys.executable, "-m", "tests.simulation", "--seeds", str(seeds), "--stop-after", "1"],
-        [sys.executable, "-m", "twisted.trial", *mutant.tests],
-    ]
-    command = commands[1] if mutant.tests else commands[0]
+def mutate(mutant: Mutant, copy: Path) -> None:
+    """Put the mistake into a copy of the package; raises ValueError."""
+    (copy / mutant.file).write_text(mutated(mutant, copy), "utf-8")
+
+
+def noticed_by(tests: Sequence[str], copy: Path, seeds: int) -> str:
+    """What the tests, or the stories if there are none, find wrong with a copy; empty if nothing is."""
+    stories = ["-m", "tests.simulation", "--seeds", str(seeds), "--stop-after", "1"]
+    command = [sys.executable, *(["-m", "twisted.trial", *tests] if tests else stories)]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     try:
         result = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=WITHIN)
@@ -192,25 +193,42 @@ def killed_by(mutant: Mutant, copy: Path, seeds: int) -> str:
         return "it hangs"
     if not result.returncode:
         return ""
-    lines = [line for line in result.stdout.splitlines() if line.strip()]
-    if mutant.tests:
-        failed = [line.strip() for line in lines if line.startswith("tests.")]
-        return failed[0] if failed else lines[-1]
-    return lines[0][:150]
+    lines = [line for line in (result.stdout or result.stderr).splitlines() if line.strip()]
+    failed = [line.strip() for line in lines if line.startswith("tests.")] if tests else []
+    return (failed or lines)[0][:150]
+
+
+def look_at(tests: Sequence[str], seeds: int, mutant: Mutant | None = None) -> str:
+    """What tests find wrong with a fresh copy, with a mistake or without one."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory)
+        for part in ("p2pchat", "tests", "docs"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        if mutant is not None:
+            mutate(mutant, copy)
+        return noticed_by(tests, copy, seeds)
 
 
 def try_one(mutant: Mutant, seeds: int) -> bool:
     """Whether the tests notice a mutant."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory)
-        for part in ("p2pchat", "tests", "docs"):
-            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        error = mutate(mutant, copy)
-        killer = "" if error else killed_by(mutant, copy, seeds)
-    verdict = f"killed: {killer}" if killer else f"ALIVE {error}"
+    try:
+        killer = look_at(mutant.tests, seeds, mutant)
+        verdict = f"killed: {killer}" if killer else "ALIVE"
+    except ValueError as error:
+        killer, verdict = "", f"ALIVE: {error}"
     print(f"{mutant.name}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
     return bool(killer)
+
+
+def sound(mutants: Sequence[Mutant], seeds: int) -> bool:
+    """Whether what is to notice the mutants finds nothing where there is no mistake."""
+    for tests in sorted({mutant.tests for mutant in mutants}):
+        found = look_at(tests, seeds)
+        print(f"no mistake, {' '.join(tests) or f'{seeds} stories'}: {found or 'nothing is found'}", flush=True)
+        if found:
+            return False
+    return True
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -220,6 +238,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", default="", help="only those whose name holds this")
     options = parser.parse_args(arguments)
     chosen = [mutant for mutant in MUTANTS if options.name in mutant.name]
+    if not sound(chosen, options.seeds):
+        return 1
     killed = sum(try_one(mutant, options.seeds) for mutant in chosen)
     print(f"{killed} of {len(chosen)} mutants killed")
     return 0 if killed == len(chosen) else 1

@@ -264,7 +264,7 @@ class Machine:
             return
         self.note(f"{self.name}'s process ends {why}")
         self.finish(process)
-        for plug in self._plugs(process):
+        for plug in self.plugs(process):
             plug.die(silently=False)
 
     def end_of_power(self, why: str, fate: str) -> None:
@@ -274,7 +274,7 @@ class Machine:
         disk = self.disk
         if process is not None:
             self.finish(process)
-            for plug in self._plugs(process):
+            for plug in self.plugs(process):
                 del plug.out[self.random.randint(0, len(plug.out)) :]
                 plug.die(silently=True)
         self.powered = False
@@ -310,8 +310,10 @@ class Machine:
         self.disks.append(disk)
         return disk
 
-    def _plugs(self, process: Process) -> list[Plug]:
-        return [plug for wire in self.network.wires for plug in wire.ends if plug.process is process]
+    def plugs(self, process: Process | None = None) -> list[Plug]:
+        """Its ends of connections, or those of one of its processes."""
+        plugs = (plug for wire in self.network.wires for plug in wire.ends if plug.process.machine is self)
+        return [plug for plug in plugs if process is None or plug.process is process]
 
     # --- place and time
 

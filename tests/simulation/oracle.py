@@ -32,6 +32,12 @@ class Way:
     """Text to number: what must be on the author's disk."""
     delivered: set[str] = field(default_factory=set)
     """What must be on the reader's disk."""
+    confirmed: dict[str, int] = field(default_factory=dict)
+    """Text to number: what the author was told is delivered, and knows."""
+    owed: set[int] = field(default_factory=set)
+    """Numbers of those that were rolled away at the reader: the author must be told of the doubt."""
+    old: set[str] = field(default_factory=set)
+    """Of those, what the reader's lost database had: never new again, unless the author sends it again."""
     bereft: set[str] = field(default_factory=set)
     """What was durable at the reader, and then rolled away."""
     forgotten: set[str] = field(default_factory=set)
@@ -117,6 +123,11 @@ class Oracle:
         """It was taken back: nobody must ever read it."""
         self.ways[author, reader].withdrawn.add(text)
 
+    def sends_again(self, author: str, reader: str, first: int, last: int) -> None:
+        """Somebody wants messages to be sent again that count as delivered."""
+        way = self.ways[author, reader]
+        way.old -= {text for text, number in way.confirmed.items() if first <= number <= last}
+
     def displays(self, reader: str, author: str, entry: int) -> None:
         """Everything up to an entry is before somebody's eyes."""
         way = self.ways[author, reader]
@@ -158,6 +169,8 @@ class Oracle:
         text = event.text.rstrip(PADDING)
         if text not in way.said:
             self.complain(f"I4: {way.reader.name} was shown {text!r}, which {way.author.name} never said")
+        if text in way.old:
+            self.complain(f"{way.reader.name} was shown {text!r} as new, which a lost database had")
         if text in way.shown:
             self.complain(f"I3: {way.reader.name} was shown {text!r} twice")
         if event.number <= way.last_shown and not way.rolled:
@@ -178,8 +191,10 @@ class Oracle:
                 self.complain(f"I1: {way.name} #{number} is told as delivered, and there is no such message")
             elif text not in durable and text not in way.bereft:
                 self.complain(f"I1: {way.name} #{number} {text!r} is told as delivered, and is not durable there")
-            elif text in durable:
-                way.delivered.add(text)
+            else:
+                way.confirmed[text] = number
+                if text in durable:
+                    way.delivered.add(text)
 
     def _seen(self, way: Way, event: Seen) -> None:
         if not self._honest_way(way):
@@ -201,6 +216,8 @@ class Oracle:
     def _doubt(self, name: str, other: str, event: Doubt) -> None:
         way = self.ways[(name, other) if event.mine else (other, name)]
         way.doubts.append((name, event.first, event.last))
+        if event.mine:
+            way.owed -= set(range(event.first, event.last + 1))
         if self._honest_way(way) and not way.rolled:
             self.complain(f"{name} is told that {way.name} #{event.first} to #{event.last} are in doubt, for no reason")
 
@@ -210,7 +227,7 @@ class Oracle:
 
     # --- disks
 
-    def rolled_back(self, machine: Machine, before: Contents) -> None:
+    def rolled_back(self, machine: Machine, before: Contents, lost: bool) -> None:
         """The disk of a machine is an older one: what the promise says of it is only that doubt is told."""
         contents = machine.contents()
         for way in self.ways.values():
@@ -219,6 +236,9 @@ class Oracle:
             there = way.own_words(contents).texts
             way.rolled = True
             if machine is way.author:
+                way.confirmed.clear()
+                way.owed.clear()
+                way.old.clear()
                 way.forgotten |= way.accepted.keys() - there
                 way.accepted = {text: number for text, number in way.accepted.items() if text in there}
                 # What was taken back after the backup was made is a message again.
@@ -228,7 +248,11 @@ class Oracle:
                     )
                 way.withdrawn -= there
             else:
-                way.bereft |= way.own_words(before).texts - there
+                there_before = way.own_words(before).texts
+                way.bereft |= there_before - there
+                gone = (way.confirmed.keys() & there_before) - there
+                way.owed |= {way.confirmed[text] for text in gone}
+                way.old = way.old | gone if lost else set()
                 way.delivered &= there
                 way.shown &= there
 
@@ -292,6 +316,8 @@ class Oracle:
         for line in written:
             if line.text not in there and not way.in_doubt(line.number):
                 self.complain(f"I5: {way.name} #{line.number} {line.text!r} never arrived, and nobody was told")
+        if way.owed:
+            self.complain(f"{way.reader.name} lost #{sorted(way.owed)} of {way.author.name}, who was told nothing")
         kept = {line.text for line in written}
         if (left := (way.forgotten & there) - kept) and not way.doubts:
             self.complain(f"{way.author.name} lost {sorted(left)}, which {way.reader.name} has; nobody was told")

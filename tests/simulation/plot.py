@@ -5,6 +5,7 @@ A step is a tuple of a word and plain values. It means something in any state, i
 part of a story is a story too: that is what makes it possible to shorten one.
 """
 
+from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def plot_of(seed: int) -> Plot:
             weights.pop(word, None)
     words, shares = list(weights), list(weights.values())
     count = random.randint(*random.choice(LENGTHS))
-    steps = tuple(step_of(word, random, cast) for word in random.choices(words, shares, k=count))
+    steps = [step for word in random.choices(words, shares, k=count) for step in episode(word, random, cast)]
     return Plot(seed, honest, liar, (*opening(cast), *steps))
 
 
@@ -82,13 +83,13 @@ WORDS: dict[str, float] = {
     "full": 0.8,
     "failure": 0.5,
     "wall": 0.5,
-    "take back": 1,
+    "take back": 5,
     "burst": 0.6,
-    "send again": 0.7,
-    "fetch": 0.5,
-    "back up": 2,
-    "restore": 1.2,
-    "lose": 0.4,
+    "send again": 1,
+    "fetch": 1,
+    "back up": 4,
+    "restore": 2,
+    "lose": 0.7,
 }
 """Every word, and how often it comes."""
 
@@ -103,6 +104,24 @@ def opening(cast: tuple[str, ...]) -> tuple[Step, ...]:
 
 def _everybody(cast: tuple[str, ...]) -> tuple[Step, ...]:
     return tuple(("want", one, other) for one in cast for other in cast if one < other)
+
+
+def episode(word: str, random: Random, cast: tuple[str, ...]) -> Iterator[Step]:
+    """
+    The steps of a word. Mostly that is one; but whoever had to restore a backup often starts at once and goes on
+    talking before anybody is reached, under numbers that were used before.
+    """
+    step = step_of(word, random, cast)
+    yield step
+    if word in ROLLBACKS and random.random() < 0.7:
+        name = str(step[1])
+        other = random.choice([each for each in cast if each != name])
+        yield "start", name
+        yield from (("commit", name), ("fire", name)) * 4
+        yield "want", name, other, 0
+        yield from (("commit", name), ("fire", name)) * 4
+        yield "say", name, other, random.choice((0, 1, 3, 8)), 0
+        yield "commit", name
 
 
 def step_of(word: str, random: Random, cast: tuple[str, ...]) -> Step:  # noqa: C901  # one arm for each word

@@ -230,6 +230,7 @@ class World:
         if process is not None and chat is not None and doubts:
             _, first, last = doubts[pick % len(doubts)]
             self.note(f"{name} sends #{first} to #{last} to {other} again")
+            self.oracle.sends_again(name, other, first, last)
             process.run(chat.send_again(first, last))
 
     def _do_fetch(self, name: str, other: str, pick: int = 0) -> None:
@@ -391,7 +392,7 @@ class World:
         self.note(f"{name} {what}")
         before = machine.durable_contents()
         machine.put(files)
-        self.oracle.rolled_back(machine, before)
+        self.oracle.rolled_back(machine, before, lost=not files)
 
     # --- the end
 
@@ -399,10 +400,10 @@ class World:
         """The faults stop."""
         self.note("the faults stop")
         self.network.blocked.clear()
+        self._repent()
         for machine in self.machines.values():
             machine.disk.full, machine.disk.trap = False, None
             machine.disk.failing.clear()
-            machine.tongue = None
             if machine.process is not None:
                 machine.process.waits_for_send = None
             self._do_start(machine.name)
@@ -411,6 +412,14 @@ class World:
             for other in self.machines:
                 if one != other:
                     self._do_want(one, other)
+
+    def _repent(self) -> None:
+        """The liar lies no more, on links on which it never did: what it did must be got over."""
+        for machine in self.machines.values():
+            if machine.tongue is not None:
+                machine.tongue = None
+                for plug in machine.plugs():
+                    plug.wire.cut(3)
 
     def rest(self) -> None:
         """Until nothing moves without time passing; raises Wrong if that never comes."""
