@@ -395,6 +395,16 @@ class OutputTests(TestCase):
         await self.output.stop()
         os.close(self.writing)
 
+    async def test_closed_while_nothing_is_said(self):
+        """That a reader went away is noticed without a line to write."""
+        self.output.start()
+        self.show("x")
+        os.read(self.reading, 100)
+        os.close(self.reading)
+        self.assertIsInstance(await self.closed, BrokenPipeError)
+        await self.output.stop()
+        os.close(self.writing)
+
     async def test_stalled(self):
         """A reader that stalls costs no more than a bounded memory, and is told how much it missed."""
         for _ in range(1_200):

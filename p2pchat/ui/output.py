@@ -6,7 +6,9 @@ If the reader stalls for long, lines are left out, and it is said how many: they
 transcript if there is one. If the output is closed, `closed` is called once, and the rest is dropped.
 """
 
+import errno
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +25,10 @@ WAITING_BYTES = 8 * 1024 * 1024
 
 CHUNK_BYTES = 65_536
 """What is written at once: what a pipe holds."""
+
+
+LOOK_EVERY = 2.0
+"""Seconds after which it is looked whether a reader is there, while nothing is written."""
 
 
 class Output:
@@ -106,13 +112,21 @@ class Output:
         """What is to be written next; nothing at the end."""
         with self._changed:
             while not self._lines and not self._stopping:
-                self._changed.wait()
+                if not self._changed.wait(LOOK_EVERY):
+                    self._look()
             self._tell_left_out()
             chunk = bytearray()
             while self._lines and len(chunk) < CHUNK_BYTES:
                 chunk += self._lines.popleft()
             self._bytes -= len(chunk)
             return bytes(chunk)
+
+    def _look(self) -> None:
+        """Raise BrokenPipeError if nobody can read any more, which only a write would tell otherwise."""
+        poll = select.poll()
+        poll.register(self._descriptor, 0)
+        if poll.poll(0):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
