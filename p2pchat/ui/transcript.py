@@ -11,6 +11,7 @@ The transcript: what both sides said, with numbers and receipts, appended to a f
 A record begins with the local time at which it was written here; a line that begins with `  | ` goes on with the
 message before it, so that no text can imitate a record. `-- ` begins what is no message. `-- chat:` stands at the
 start and wherever the chat is another one than before: what follows, up to the next of these, belongs to it.
+What was stored in the moment in which a process is killed does not come to be written here; `/export` has it.
 Text is cleaned; a message that was cut or split stands there as it was sent. The file is 0600.
 """
 
