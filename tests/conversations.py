@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from p2pchat.api import Delivered, Doubt, Event, Person, Said
+from p2pchat.api import Delivered, Doubt, Event, Person, Queued, Said
 from p2pchat.core.budget import Budget
 from p2pchat.core.entries import conversation_of, judge
 from p2pchat.core.errors import EndCode, RemoteProtocolError, UserError
@@ -27,7 +27,7 @@ from p2pchat.core.messages import Message, Select, decode, encode
 from p2pchat.core.session import BURST, RATE
 from p2pchat.peer.chat import Chat
 from p2pchat.peer.environment import Environment
-from p2pchat.peer.ledger import Two, Written
+from p2pchat.peer.ledger import Two
 from p2pchat.peer.receipts import waiting
 from p2pchat.storage.database import Database
 from p2pchat.storage.entries import StoredEntry
@@ -196,12 +196,12 @@ class Home:
 
     # --- doing
 
-    def say(self, text: str) -> Deferred[Written]:
+    def say(self, text: str) -> Deferred[Queued]:
         """Say something; it is noted in `accepted` once it is."""
         life = self._life
         said = self.chat.say(text)
 
-        def accept(result: Written | Failure) -> Written | Failure:
+        def accept(result: Queued | Failure) -> Queued | Failure:
             if isinstance(result, Failure):
                 result.trap(UserError)
             elif life == self._life:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Seen as SeenEvent, Silent, TakenBack
+from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Queued, Seen as SeenEvent, Silent, TakenBack
 from ..core.delivery import Exchange
 from ..core.effects import (
     Confirmed,
@@ -35,7 +35,7 @@ from . import ledger, receipts, revision, settlement
 from .environment import Environment
 from .fetching import Fetching
 from .inbox import Inbox
-from .ledger import Two, Written
+from .ledger import Two
 from .outbox import Outbox
 from .selected import ChatLink, Selected
 
@@ -76,7 +76,7 @@ class Chat:
         """Our messages that are not delivered."""
         return self._outbox.waiting.messages
 
-    def say(self, text: str) -> Deferred[Written]:
+    def say(self, text: str) -> Deferred[Queued]:
         """Queue a message; fires when it is committed. Raises UserError, or fails with it: it was not accepted."""
         return self._outbox.say(text)
 
@@ -226,12 +226,13 @@ class Chat:
 
     async def _confirm(self, selected: Selected, stream: int, seq: int, head: bytes, numbers: tuple[int, ...]) -> None:
         two, store, now = self.two, selected.link.store, self._environment.wall()
+        # It is true from the moment when they say so, whatever becomes of our own note: without it they say so again.
+        self._outbox.waiting.remove(len(numbers))
+        self._delivered(numbers, now)
         await self._environment.database.write(
             lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
         )
         reach(Point.CONFIRMED_COMMITTED)
-        self._outbox.waiting.remove(len(numbers))
-        self._delivered(numbers, now)
 
     def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
         if numbers:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from .. import __version__, api
@@ -54,7 +55,7 @@ class Commands:
         """Do it; raises UserError."""
         match command:
             case api.Say(who=who, text=text):
-                return await self._say(who, text)
+                return await self.say(who, text)
             case api.Displayed(who=who, entry=entry):
                 return await self._displayed(who, entry)
             case api.Connect():
@@ -86,7 +87,11 @@ class Commands:
 
     # --- chats
 
-    async def _say(self, who: str, text: str) -> Reply:
+    def say(self, who: str, text: str) -> Deferred[Reply]:
+        """
+        What `Say` does, for those who say much: without a coroutine where the chat is in use. Raises UserError, or
+        fails with it.
+        """
         identifier = self._someone(who)
         if self._peer.people.facts(identifier).blocked:
             called = self._called(who, identifier)
@@ -103,12 +108,18 @@ class Commands:
             if identifier in self._peer.links.requests:
                 raise UserError(f"{called} wants to chat and waits for /accept or /reject; then send it again")
             raise UserError(f"there is no chat with {called}; /connect {called} first")
-        # In the order of the calls: neither of these waits where the chat is in use already.
-        talk = await self._peer.talk_with(identifier)
+        if talk is None or not talk.ready:
+            return Deferred.fromCoroutine(self._say_when_ready(identifier, text))
+        # At once: what is said next must not overtake this.
+        return self._say_in(talk, text)
+
+    async def _say_when_ready(self, identifier: bytes, text: str) -> Reply:
+        # Those who wait here are served in the order of their calls, before anybody who says something later.
+        return await self._say_in(await self._peer.talk_with(identifier), text)
+
+    def _say_in(self, talk: Talk, text: str) -> Deferred[Reply]:
         self._peer.seek(talk)
-        written_entry = await talk.chat.say(text)
-        person = self._peer.people.person(identifier)
-        return api.Accepted(person=person, author=self._peer.handle, number=written_entry.number)
+        return talk.chat.say(text).addCallback(_accepted)
 
     async def _displayed(self, who: str, entry: int) -> Reply:
         identifier = self._someone(who)
@@ -319,6 +330,10 @@ class Commands:
             chats=tuple(self._peer.people.person(identifier) for identifier in talks),
             uptime=int(self._uptime()),
         )
+
+
+def _accepted(queued: api.Queued) -> Reply:
+    return api.Accepted(person=queued.person, author=queued.author, number=queued.number)
 
 
 def _looks_like_address(who: str) -> bool:

@@ -50,16 +50,17 @@ class Outbox:
         self._person = person
         self._author = author
         self._run = run
-        self._drafts: deque[tuple[Draft, Deferred[Written]]] = deque()
+        self._drafts: deque[tuple[Draft, Deferred[Queued]]] = deque()
         self._uncommitted = 0
         self._uncommitted_bytes = 0
         self._appending = False
         self._loading = False
 
-    def say(self, text: str) -> Deferred[Written]:
+    def say(self, text: str) -> Deferred[Queued]:
         """
-        Queue a message; fires when it is committed, or fails with UserError: then it was not accepted.
+        Queue a message; fires with what is told of it when it is committed.
 
+        It fails with UserError if it was not accepted.
         Raises OutboxFull if too much waits already, for the disk or for the reader.
         """
         if len(self._drafts) >= MAX_DRAFTS:
@@ -68,7 +69,7 @@ class Outbox:
         self.waiting.check(self._uncommitted + 1, self._uncommitted_bytes + _size(draft))
         self._uncommitted += 1
         self._uncommitted_bytes += _size(draft)
-        accepted: Deferred[Written] = Deferred()
+        accepted: Deferred[Queued] = Deferred()
         self._drafts.append((draft, accepted))
         if not self._appending:
             self._appending = True
@@ -109,16 +110,15 @@ class Outbox:
         return exchange.idle and exchange.credit.entries >= len(drafts) and exchange.credit.bytes >= size
 
     def _appended(
-        self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Written]]], written: list[Written]
+        self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Queued]]], written: list[Written]
     ) -> None:
         reach(Point.OWN_COMMITTED)
         self.waiting.add(len(written), sum(len(each.data) for each in written))
         person, author = self._person(), self._author()
         for (draft, accepted), each in zip(batch, written, strict=True):
-            self._environment.emit(
-                Queued(person=person, author=author, number=each.number, text=draft.text, at=draft.time)
-            )
-            accepted.callback(each)
+            queued = Queued(person=person, author=author, number=each.number, text=draft.text, at=draft.time)
+            self._environment.emit(queued)
+            accepted.callback(queued)
         reach(Point.OWN_ANNOUNCED)
         selected = self._selected()
         if selected is None or selected.exchange is None:

@@ -14,14 +14,14 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Command, Event, Problem, Reply, Stopping
+from ..api import Command, Event, Problem, Reply, Say, Stopping
 from ..config import AcceptWhom, PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
@@ -113,6 +113,8 @@ class PeerService(MultiService):
 
     def execute(self, command: Command) -> Deferred[Reply]:
         """Do it; see `p2pchat.api.Api`."""
+        if isinstance(command, Say) and self._commands is not None:
+            return maybeDeferred(self._commands.say, command.who, command.text)
         return Deferred.fromCoroutine(self._execute(command))
 
     async def _execute(self, command: Command) -> Reply:
