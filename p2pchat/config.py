@@ -133,6 +133,9 @@ class PeerSettings:
     trust_first: bool = False
     """Take whoever holds the handle `to` now."""
 
+    plain: bool = False
+    """At a terminal: lines only, for screen readers and braille displays."""
+
     def __post_init__(self) -> None:
         _check_port("--listen-port", self.listen_port)
         _check_port("--dial-port", self.dial_port)

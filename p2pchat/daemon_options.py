@@ -1,6 +1,6 @@
 """The options of `p2pchat server` and `p2pchat peer`: the words of the twistd plugins, for help and early errors."""
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 
 from .config import (
@@ -44,12 +44,19 @@ def add_peer_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--to", metavar="WHO", help="connect to this contact or id")
     parser.add_argument("--trust-first", action="store_true", help="take whoever has the name --to now")
+    add_plain_option(parser)
     parser.add_argument("--input", metavar="FILE", help="send every line of it to --to, then end; -: standard input")
     parser.add_argument("--transcript", metavar="FILE", help="write both sides of all chats there as they happen")
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if it is not delivered by then"
     )
     _print_unit(parser)
+
+
+def add_plain_option(parser: ArgumentParser, default: object = SUPPRESS) -> None:
+    """The option of whatever shows a prompt."""
+    words = "lines only, nothing drawn: for screen readers and braille displays"
+    parser.add_argument("--plain", action="store_true", default=default, help=words)
 
 
 def _print_unit(parser: ArgumentParser) -> None:

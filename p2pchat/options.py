@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from . import __version__
 from .config import ACCEPT_WHOM, check_handle, parse_path
 from .core.errors import UsageError
-from .daemon_options import add_peer_options, add_server_options
+from .daemon_options import add_peer_options, add_plain_option, add_server_options
 from .message_options import add_recv_options, add_send_options
 
 HELP_COLUMN = 28
@@ -55,13 +55,14 @@ def make_parser() -> Parser:
     """The whole command line; `command` is the subcommand ("contact add") or empty."""
     parser = Parser(
         prog="p2pchat",
-        usage="p2pchat [--state DIR]\n       p2pchat COMMAND [options]",
+        usage="p2pchat [--state DIR] [--plain]\n       p2pchat COMMAND [options]",
         description="Private chat between machines that people run themselves.\n"
         "Without a command: start your peer, or attach this terminal to it if it runs.",
         epilog="p2pchat COMMAND --help says more about each.",
     )
     parser.add_argument("--version", action="version", version=f"p2pchat {__version__}", help="print it and exit")
     parser.add_argument("--state", metavar="DIR", type=_path("--state"), help="the peer's directory")
+    add_plain_option(parser, False)
     parser.set_defaults(command="")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
     _add_server(commands)
@@ -202,6 +203,7 @@ def _add_attach(commands: Any) -> None:
         "Chat at this terminal through the peer that runs here already, in the background or elsewhere; any number of "
         "terminals may. /quit leaves the terminal and not the peer; /stop, or p2pchat stop, ends the peer.",
     )
+    add_plain_option(parser)
     _state(parser, "peer")
 
 

@@ -79,7 +79,7 @@ class Desk:
     def keep(self, text: str) -> None:
         self.kept.append(text)
 
-    def forget(self) -> None:
+    def forget(self, person: str) -> None:
         self.forgotten += 1
 
     def settle(self, seconds: float = 1.0) -> None:

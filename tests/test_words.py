@@ -14,7 +14,7 @@ from p2pchat.ui.answers import answer
 from p2pchat.ui.drawing import FURTHER, WRAPPED, Line, Origin, draw
 from p2pchat.ui.names import NamedApi
 from p2pchat.ui.numbers import Numbers, write_numbers
-from p2pchat.ui.receipts import GATHER, RETURN, Receipts
+from p2pchat.ui.receipts import AGAIN, GATHER, LATE, RETURN, Receipts
 from p2pchat.ui.words import ENDINGS, Narrator, date_of, name_of, short_id, split_address
 from tests.fake_api import ALICE, BOB, CAROL, OWN_ID, FakeApi, person
 
@@ -309,6 +309,59 @@ class ReceiptsTests(SynchronousTestCase):
         receipts.take(api.Silent(person=BOB, seconds=30, waiting=(14,), total=1), 0)
         receipts.take(api.Opened(person=BOB, again=True), 10)
         self.assertEqual(self.told(receipts, 10 + RETURN), ["-- bob is back"])
+
+    def queue(self, receipts, *numbers, now=0):
+        for number in numbers:
+            receipts.take(api.Queued(person=BOB, author="alice", number=number, text="x", at=0), now)
+
+    def test_late(self):
+        """What is not delivered after some seconds is said, and so is its delivery, even beside a status bar."""
+        receipts = Receipts(silent=True)
+        self.queue(receipts, 14, 15, 16)
+        receipts.take(api.Delivered(person=BOB, numbers=(14,), at=0), 1)
+        self.assertEqual(self.told(receipts, LATE), ["-- bob: #15 #16 not delivered yet; kept until bob is reached"])
+        self.assertIsNone(receipts.next_due())
+        receipts.take(api.Delivered(person=BOB, numbers=(15, 16), at=0), 60)
+        self.assertEqual(self.told(receipts, 60 + GATHER), ["-- bob: #15 #16 delivered"])
+        self.assertIsNone(receipts.next_due())
+
+    def test_silent(self):
+        """Beside a status bar a receipt in time costs no line."""
+        receipts = Receipts(silent=True)
+        self.queue(receipts, 1)
+        receipts.take(api.Delivered(person=BOB, numbers=(1,), at=0), 1)
+        receipts.take(api.Seen(person=BOB, numbers=(1,), at=0), 1)
+        self.assertIsNone(receipts.next_due())
+
+    def test_late_again(self):
+        """To somebody who is away one writes many messages, and is not told after each that it waits."""
+        receipts = Receipts(silent=True)
+        self.queue(receipts, 1)
+        self.told(receipts, LATE)
+        self.queue(receipts, 2, now=LATE)
+        self.queue(receipts, 3, now=LATE + 10)
+        self.assertEqual(receipts.next_due(), LATE + AGAIN)
+        self.assertEqual(
+            self.told(receipts, LATE + AGAIN), ["-- bob: #2 #3 not delivered yet; kept until bob is reached"]
+        )
+
+    def test_late_after_silence(self):
+        """What was named when somebody fell silent is not said once more."""
+        receipts = Receipts(silent=True)
+        self.queue(receipts, 1, 2)
+        receipts.take(api.Silent(person=BOB, seconds=0, waiting=(1, 2), total=2), 1)
+        self.assertIsNone(receipts.next_due())
+        receipts.take(api.Back(person=BOB), 10)
+        receipts.take(api.Delivered(person=BOB, numbers=(1, 2), at=0), 10.5)
+        self.assertEqual(self.told(receipts, 10.5 + GATHER), ["-- bob is back; #1 #2 delivered"])
+
+    def test_no_longer_waiting(self):
+        """What was taken back, or cannot be delivered at all, is not waited for."""
+        receipts = Receipts(silent=True)
+        self.queue(receipts, 1, 2)
+        receipts.take(api.TakenBack(person=BOB, number=1), 1)
+        receipts.take(api.NotDelivered(person=BOB, number=2, reason="x"), 1)
+        self.assertIsNone(receipts.next_due())
 
 
 class AnswersTests(SynchronousTestCase):

@@ -30,7 +30,7 @@ from p2pchat.core.cells import (
     is_mark,
     octets,
     take,
-    wrap,
+    wrap as wrap,
 )
 
 MESSAGE_BYTES = 16_384
@@ -162,6 +162,11 @@ def body_lines(text: str, width: int | None = None) -> list[str]:
 def hang(text: str, prefix: str, width: int | None = None) -> str:
     """Clean a message and join its lines (see `body_lines`), with `prefix` before all of them but the first."""
     return f"\n{prefix}".join(body_lines(text, width))
+
+
+def take_cells(line: str, cells: int) -> str:
+    """As much of a cleaned line, from its start, as takes at most so many cells."""
+    return line if cell_width(line) <= cells else "".join(take(clusters(line), len(line) * 4, cells))
 
 
 def isolate(text: str) -> str:

@@ -17,4 +17,4 @@ def attach(options: Namespace) -> None:
         raise UsageError("attach needs a terminal; for programs there are p2pchat send and p2pchat recv")
     from ..tap.attach import attach_terminal
 
-    attach_terminal(state)
+    attach_terminal(state, options.plain)

@@ -45,7 +45,7 @@ def run_own_peer(options: Namespace) -> None:
         if not at_terminal():
             raise UsageError(f"this peer is new; run first: p2pchat join LINK --name NAME --state {state}")
         introduce(state)
-    _become("peer", ["--state", str(state)])
+    _become("peer", ["--state", str(state), *(["--plain"] if options.plain else [])])
 
 
 def _become(role: Role, words: list[str]) -> None:

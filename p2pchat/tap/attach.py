@@ -31,7 +31,7 @@ LOG_NAME = "attach.log"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def attach_terminal(state: Path) -> None:
+def attach_terminal(state: Path, plain: bool = False) -> None:
     """
     Run a terminal on the peer in `state` until the person leaves or the peer ends.
 
@@ -40,7 +40,7 @@ def attach_terminal(state: Path) -> None:
     client = LocalClient(state, "peer")
     client.open()
     globalLogBeginner.beginLoggingTo([_Troubles(state / LOG_NAME)], redirectStandardIO=False, discardBuffer=True)
-    terminal = Terminal(reactor, state)
+    terminal = Terminal(reactor, state, plain)
     with client.detach() as connection:
         code, line = terminal.run(connection)
     if code:
@@ -52,14 +52,14 @@ def attach_terminal(state: Path) -> None:
 class Terminal:
     """A front end and its connection, on a reactor of their own."""
 
-    def __init__(self, reactor: Any, state: Path) -> None:
+    def __init__(self, reactor: Any, state: Path, plain: bool) -> None:
         self._reactor = reactor
         self._state = state
         self._result: tuple[int, str] | None = None
         self._peer_stops = False
         reactor.seconds = time.monotonic
         self._api = LocalApi(reactor, api.Reply, api.Event, lambda text: api.Problem(text=text), self._peer_gone)
-        self._front = Attached(PeerSettings(state=state), self._api, reactor, time.time, self.finish)
+        self._front = Attached(PeerSettings(state=state, plain=plain), self._api, reactor, time.time, self.finish)
 
     def run(self, connection: socket.socket) -> tuple[int, str]:
         """Until the end: the exit code, and a last line for the person."""

@@ -39,7 +39,10 @@ class Options(DaemonOptions):
         ["timeout", None, None, "Seconds without a delivery after which --input gives up (exit code 3)."],
     ]
 
-    optFlags = [["trust-first", None, "Let --to take whoever holds that name at the server now."]]
+    optFlags = [
+        ["trust-first", None, "Let --to take whoever holds that name at the server now."],
+        ["plain", None, "At a terminal: lines only, nothing drawn; for screen readers and braille displays."],
+    ]
 
     settings: PeerSettings
     terminal = False
@@ -70,6 +73,7 @@ class Options(DaemonOptions):
             transcript=parse_path(self["transcript"], "--transcript") if self["transcript"] is not None else None,
             timeout=parse_timeout(self["timeout"]) if self["timeout"] is not None else None,
             trust_first=bool(self["trust-first"]),
+            plain=bool(self["plain"]),
         )
         return self.settings.state
 

@@ -57,6 +57,11 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Paste:
+    """Take the next lines as one message."""
+
+
+@dataclass(frozen=True, slots=True)
 class More:
     """Go on with what was read or looked for last."""
 
@@ -94,6 +99,17 @@ class Unconfirmed:
 
 
 Local = (
-    Help | Quit | Switch | AcceptRequest | RejectRequest | Fingerprint | More | Jump | Export | OwnMessage | Unconfirmed
+    Help
+    | Quit
+    | Paste
+    | Switch
+    | AcceptRequest
+    | RejectRequest
+    | Fingerprint
+    | More
+    | Jump
+    | Export
+    | OwnMessage
+    | Unconfirmed
 )
 Action = api.Command | Local

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 
-from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
+from .actions import AcceptRequest, Action, Fingerprint, Help, Paste, Quit, RejectRequest, Switch
 from .arguments import SCOPES, TOPICS, Row, name_first, named, nothing, parse_scope, person, whom, words_in
 from .history_rows import HISTORY_ROWS
 from .notify_rows import NOTIFY_ROWS
@@ -229,6 +229,14 @@ TABLE: tuple[Row, ...] = (
     ),
     *HISTORY_ROWS,
     *NOTIFY_ROWS,
+    Row(
+        "paste",
+        "",
+        "write or paste lines as one message; a line with only a dot sends it",
+        nothing(Paste()),
+        topic="chats",
+        example="/paste",
+    ),
     Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
     Row(
         "doctor",

@@ -12,25 +12,27 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from p2pchat import api
-from p2pchat.core.errors import NoSuchContact, UsageError, UserError
+from p2pchat.core.errors import UsageError, UserError
 from p2pchat.core.text import MARK, Kind, clean, split_message
 
-from .actions import AcceptRequest, Action, Fingerprint, Help, Quit, RejectRequest, Switch
+from .actions import AcceptRequest, Action, Fingerprint, Help, Paste, Quit, RejectRequest, Switch
 from .answers import answer
+from .awaited import Awaited
 from .browsing import Browser
 from .commands import NoChat, parse
-from .conversation import Conversation, consent, refusal
+from .conversation import Block, Conversation, consent, refusal
 from .doctor import examine
-from .drawing import Line, note
+from .drawing import Line, told
 from .export import Aside
 from .fate import unseen_line
 from .help import help_lines
+from .overview import Overview
 from .recall import Recall, Recalled
-from .receipts import Receipts
+from .receipts import Receipts, Teller
 from .words import Narrator, name_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -52,8 +54,8 @@ class Screen(Protocol):
     def keep(self, text: str) -> None:
         """A line was refused: give it back to whoever typed it."""
 
-    def forget(self) -> None:
-        """What was typed so far cannot be called back any more."""
+    def forget(self, person: str) -> None:
+        """What was typed in the chat with the id `person` cannot be called back any more."""
 
 
 @dataclass(slots=True)
@@ -86,8 +88,10 @@ class Console:
         leave: Callable[[], None],
         aside: Aside,
         looks: bool = True,
+        has_bar: bool = False,
     ) -> None:
         self.conversation = Conversation()
+        self.overview = Overview()
         self._api = held
         self._clock = clock
         self._screen = screen
@@ -96,14 +100,12 @@ class Console:
         self._looks = looks
         self._browser = Browser(held, self.conversation, screen.show)
         self._recall = Recall(held, self._browser, self._say, screen.forget, aside, clock.seconds)
-        self._receipts = Receipts()
-        self._receipts_due: IDelayedCall | None = None
+        self._receipts = Teller(Receipts(silent=has_bar), clock, screen.show)
         self._lines: deque[_Typed] = deque()
         self._working = False
         self._committing = 0
         self._room: Deferred[None] | None = None
-        self._awaited: api.Connect | None = None
-        """Whom to connect to as soon as a roster names them."""
+        self._awaited = Awaited(self._connect, self._say)
         self._subscription = held.subscribe(self._happened)
 
     def begin(self, to: str | None = None, trust_first: bool = False) -> None:
@@ -115,15 +117,14 @@ class Console:
         self._subscription.cancel()
         self._recall.stop()
         self._lines.clear()
-        if self._receipts_due is not None:
-            self._receipts_due.cancel()
-            self._receipts_due = None
+        self._receipts.stop()
 
     async def _introduce(self, to: str | None, trust_first: bool) -> None:
         try:
             myself = await self._api.execute(api.WhoAmI())
             if isinstance(myself, api.Myself):
                 self._narrator.own_id = myself.id
+                self.overview.introduce(myself)
             known = await self._api.execute(api.Contacts())
             if isinstance(known, api.People):
                 for person in known.people:
@@ -136,38 +137,9 @@ class Console:
                 self._say(unseen_line(unseen.chats))
         except UserError as error:
             self._say(str(error))
+        self._screen.prompt_changed()
         if to is not None:
-            await self._start_with(api.Connect(who=to, contact_only=not trust_first))
-
-    async def _start_with(self, connect: api.Connect) -> None:
-        """Connect as the options asked; a handle is waited for, since the roster comes after the start."""
-        try:
-            await self._connect(connect)
-        except UserError as error:
-            # An api over the socket tells the exit code alone.
-            if connect.contact_only or error.exit_code != NoSuchContact.exit_code:
-                self._say(str(error))
-                return
-            self._awaited = connect
-            self._say(f"waiting for {clean(connect.who, Kind.NAME)} to come online")
-
-    def _look_for_awaited(self, event: api.Event) -> None:
-        awaited = self._awaited
-        if awaited is None or not isinstance(event, api.ServerChanged | api.PresenceChanged):
-            return
-        person = event.person if isinstance(event, api.PresenceChanged) else None
-        if person is None or person.handle == awaited.who:
-            self._awaited = None
-            Deferred.fromCoroutine(self._try_awaited(awaited)).addErrback(self._broken)
-
-    async def _try_awaited(self, awaited: api.Connect) -> None:
-        try:
-            await self._connect(awaited)
-        except UserError as error:
-            if error.exit_code == NoSuchContact.exit_code:
-                self._awaited = awaited
-            else:
-                self._say(str(error))
+            await self._awaited.start(api.Connect(who=to, contact_only=not trust_first))
 
     # --- what is typed
 
@@ -203,6 +175,9 @@ class Console:
         current = self.conversation.current_id
         action: Action | None = None
         try:
+            if self.conversation.block is not None:
+                await self._gather(self.conversation.block, typed, line)
+                return
             action = parse(line, current)
             if isinstance(action, api.Say) and action.who == current and typed.prompted and typed.chat != current:
                 raise NoChat("the current chat changed while you wrote; nothing was sent")
@@ -244,6 +219,8 @@ class Console:
                 self._tell(action, await self._api.execute(asked))
             case Help():
                 self._say(*help_lines(action.topic))
+            case Paste():
+                self._say(self.conversation.begin_block())
             case Quit():
                 self._leave()
             case api.Examine():
@@ -282,6 +259,19 @@ class Console:
             self._say("not sent; the log says more")
         self._screen.keep(line if part in line else part)
 
+    async def _gather(self, block: Block, typed: _Typed, line: str) -> None:
+        """Another line of a message, or its end."""
+        if not block.take(line):
+            return
+        self.conversation.block = None
+        if block.text is None:
+            self._say("dropped; nothing was sent")
+        elif typed.prompted and typed.chat != block.who:
+            self._say("the current chat changed while you wrote; nothing was sent")
+            self._screen.keep(block.text)
+        else:
+            await self._send(api.Say(who=block.who, text=block.text), block.text)
+
     async def _connect(self, connect: api.Connect) -> None:
         reply = await self._api.execute(connect)
         self._tell(connect, reply)
@@ -318,8 +308,25 @@ class Console:
             raise UsageError(f"nobody is known as {clean(who, Kind.NAME)}; /list shows who is online")
         return reply.people[0]
 
+    def go_to(self, place: int) -> None:
+        """Make the chat with this number the current one."""
+        self._go(self.overview.at(place), f"no chat has the number {place}; /status shows the chats")
+
+    def go_by(self, step: int) -> None:
+        """Make the next chat the current one, or the one before."""
+        found = self.overview.beside(self.conversation.current_id, step)
+        self._go(found, "there is no chat: /connect NAME, or /list to see who is online")
+
+    def _go(self, person: api.Person | None, otherwise: str) -> None:
+        if person is None:
+            self._say(otherwise)
+        else:
+            Deferred.fromCoroutine(self._enter(person)).addErrback(self._broken)
+
     async def _enter(self, person: api.Person) -> None:
         self._tell_read(self.conversation.switch(person))
+        self.overview.meet(person)
+        self.overview.turn_to(person.id)
         self._screen.prompt_changed()
         if self._looks:
             try:
@@ -337,29 +344,14 @@ class Console:
     def _happened(self, event: api.Event) -> None:
         self.conversation.take(event)
         self._browser.take(event)
+        self.overview.take(event, self.conversation.current_id)
         token = event if isinstance(event, api.Said | api.Asked | api.Answered) else None
         for line in self._narrator.tell(event, self.conversation.current_id or ""):
             self._screen.show(line, token)
-        self._receipts.take(event, self._clock.seconds())
-        self._arm()
+        self._receipts.take(event)
         self._screen.prompt_changed()
-        self._look_for_awaited(event)
-
-    def _arm(self) -> None:
-        due = self._receipts.next_due()
-        if self._receipts_due is not None:
-            if due is not None and self._receipts_due.getTime() <= due:
-                return
-            self._receipts_due.cancel()
-            self._receipts_due = None
-        if due is not None:
-            self._receipts_due = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._tell_receipts)
-
-    def _tell_receipts(self) -> None:
-        self._receipts_due = None
-        for line in self._receipts.due(self._clock.seconds()):
-            self._screen.show(line)
-        self._arm()
+        if self._awaited.wants(event):
+            Deferred.fromCoroutine(self._awaited.again()).addErrback(self._broken)
 
     def displayed(self, tokens: Iterable[api.Event]) -> None:
         """These were put on a screen that a person looks at."""
@@ -381,10 +373,23 @@ class Console:
 
     def _tell(self, asked: api.Command | Fingerprint, reply: api.Reply) -> None:
         self._say(*answer(asked, reply))
+        match asked:
+            case api.Status():
+                self._say(*self.overview.facts(self.conversation.current).values())
+            case api.Verify(who=who) | api.Trust(who=who) | api.Block(who=who) | api.Unblock(who=who):
+                # No event tells that somebody is verified, and the bar shows it.
+                self._api.execute(api.WhoIs(who=who)).addCallbacks(self._met, lambda _: None)
+
+    def _met(self, reply: api.Reply) -> None:
+        if isinstance(reply, api.People):
+            for person in reply.people:
+                self.conversation.meet(person)
+                self.overview.meet(person)
+            self._screen.prompt_changed()
 
     def _say(self, *texts: str) -> None:
         for text in texts:
-            self._screen.show(note(text))
+            self._screen.show(told(text))
 
     def _quietly(self, command: api.Command) -> None:
         self._api.execute(command).addErrback(

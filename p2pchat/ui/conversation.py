@@ -6,7 +6,7 @@ Pure. Only one's own commands change the current chat (`switch`, `leave`), so th
 line to somebody else. Somebody who asks is pending; `the_only_request` guards `/accept` without a name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from p2pchat import api
@@ -51,12 +51,39 @@ class _Reading:
     """The `entry` with which it will be."""
 
 
+END, DROP = ".", "/cancel"
+"""Lines that end a message of several: sent, as in mail and ed, or not."""
+
+
+@dataclass
+class Block:
+    """Lines that become one message: written or pasted where the terminal does not say what is pasted."""
+
+    who: str
+    """The id of the person for whom it was begun."""
+    lines: list[str] = field(default_factory=list)
+
+    text: str | None = None
+    """The message, once it was ended."""
+
+    def take(self, line: str) -> bool:
+        """Another line, as typed; whether it was the end: then there is a text, or it was dropped."""
+        if line.strip() not in (END, DROP):
+            self.lines.append(line)
+            return False
+        text = "\n".join(self.lines)
+        self.text = text if line.strip() == END and text.strip() else None
+        return True
+
+
 class Conversation:
     """What a front end knows about chats."""
 
     def __init__(self) -> None:
         self.current: api.Person | None = None
         """With whom the current chat is."""
+        self.block: Block | None = None
+        """The lines of one message that is being written line by line."""
         self._requests: dict[str, Request] = {}
         self._people: dict[str, str] = {}
         self._reading: dict[str, _Reading] = {}
@@ -68,13 +95,19 @@ class Conversation:
 
     @property
     def prompt(self) -> str:
-        """What stands before the input: it names the chat that a line goes to."""
-        return f"[{name_of(self.current)}] > " if self.current else "> "
+        """What stands before the input: it names the chat that a line goes to, and whether it is one of several."""
+        sign = ">" if self.block is None else "|"
+        return f"[{name_of(self.current)}] {sign} " if self.current else f"{sign} "
 
     @property
     def people(self) -> list[str]:
         """Names to complete, of those who were heard of."""
         return sorted(set(self._people.values()))
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids to complete, of the same people."""
+        return sorted(self._people)
 
     @property
     def pending(self) -> list[str]:
@@ -109,6 +142,13 @@ class Conversation:
         self.meet(person)
         self.current = person
         return self._tell(person.id)
+
+    def begin_block(self) -> str:
+        """Take lines as one message from now on; gives what to say of that. Raises UsageError."""
+        if self.current is None:
+            raise UsageError("no chat is the current one: /connect NAME, or /msg NAME, and then /paste")
+        self.block = Block(self.current.id)
+        return f"write or paste lines, they become one message; {END} alone sends it, {DROP} drops it"
 
     def leave(self, person_id: str) -> None:
         """That chat was closed by one's own command: a line goes nowhere until another is chosen."""

@@ -3,7 +3,8 @@ Lines on a screen, apart from the terminal: what stands before them, and how the
 
 What others wrote always begins with two spaces, and so do its further lines and rows; a line that begins with
 `-- ` is ours, and one that begins with anything else is what one's own person wrote. So no text of a peer can
-imitate a system line, somebody else's message or a prompt (X6), however it is broken.
+imitate a system line, somebody else's message or a prompt (X6), however it is broken. Here are the rows for pipes
+and files; those for people, with times, are made of the same `Line` in ui/page.py.
 """
 
 from dataclasses import dataclass
@@ -49,10 +50,27 @@ class Line:
     head: str = ""
     """`bob#1: `; cleaned."""
 
+    person: str = ""
+    """The id of whoever wrote it, by which a screen chooses the colour of the head."""
+
+    sent: int | None = None
+    """The author's wall clock, ms since 1970; a screen mentions it where it is long past."""
+
+    when: int | None = None
+    """When it was shown first, ms since 1970, for what comes out of the store; None: now."""
+
+    timed: bool = True
+    """Whether the time matters; it does not for an answer to what was just typed."""
+
 
 def note(text: str) -> Line:
-    """A line of the program's own."""
+    """A line of the program's own: something happened."""
     return Line(Origin.NOTE, text)
+
+
+def told(text: str) -> Line:
+    """A line that answers what was just typed."""
+    return Line(Origin.NOTE, text, timed=False)
 
 
 def draw(line: Line, width: int | None = None) -> list[str]:

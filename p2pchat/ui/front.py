@@ -26,7 +26,7 @@ from p2pchat.config import PeerSettings
 
 from .alerts import alert
 from .console import Console
-from .drawing import Origin, note
+from .drawing import Origin, told
 from .lines import Lines
 from .names import NamedApi
 from .output import Output
@@ -61,6 +61,7 @@ class FrontEnd(Service):
         self.settings = settings
         self.reactor = reactor
         self.finish = finish
+        self.wall = wall
         self.held = NamedApi(held)
         path = settings.transcript
         self._transcript = Transcript(path, wall, self._transcript_failed) if path is not None else None
@@ -116,8 +117,16 @@ class AtTerminal(FrontEnd):
     def startService(self) -> None:
         """Show the prompt."""
         super().startService()
-        self._prompt = Prompt(self.reactor, self.finish, self.crashed)
-        self._console = Console(self.held, self.reactor, self._prompt, lambda: self.finish(0, ""), self.aside)
+        settings = self.settings
+        self._prompt = Prompt(self.reactor, self.finish, self.crashed, self.wall, settings.state, settings.plain)
+        self._console = Console(
+            self.held,
+            self.reactor,
+            self._prompt,
+            lambda: self.finish(0, ""),
+            self.aside,
+            has_bar=not self._prompt.is_plain,
+        )
         self._prompt.console = self._console
         self._prompt.startService()
         self._alerts = self.held.subscribe(self._alert)
@@ -125,7 +134,7 @@ class AtTerminal(FrontEnd):
     def begin(self) -> None:
         """Greet, and connect if that was asked for."""
         super().begin()
-        self._prompt.show(note(self.greeting))
+        self._prompt.show(told(self.greeting))
         self._prompt.begin()
         self._console.begin(self.settings.to, self.settings.trust_first)
 
@@ -142,7 +151,7 @@ class AtTerminal(FrontEnd):
 
     def _transcript_failed(self, error: Exception) -> None:
         """A person can do something about it; the chats go on."""
-        self._prompt.show(note(f"{error}; nothing more is written to it"))
+        self._prompt.show(told(f"{error}; nothing more is written to it"))
 
 
 class Attached(AtTerminal):

@@ -78,7 +78,7 @@ class Output:
     def prompt_changed(self) -> None:
         """There is no prompt."""
 
-    def forget(self) -> None:
+    def forget(self, person: str) -> None:
         """What was written is its reader's."""
 
     def keep(self, text: str) -> None:

@@ -1,5 +1,5 @@
 """
-The terminal: prompt_toolkit in a thread of its own, inline, undecorated.
+The terminal: prompt_toolkit in a thread of its own, inline, with a status bar below the input.
 
 The reactor's thread hands over lines and is handed what was typed; nothing else is shared. What comes is written
 above the input line, which is put away for that and drawn again, so it never splits what is being typed, and the
@@ -10,38 +10,56 @@ Not prompt_toolkit's StdoutProxy, which corrupts the prompt from another thread;
 which takes the reactor's children; not sys.stdout, which twistd replaced by its log.
 """
 
+import asyncio
 import contextlib
-import os
-import sys
+import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorCore, IReactorThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pchat import api
 
-from .commands import completions
 from .conversation import Conversation
-from .drawing import Line, Origin, draw, note
+from .drawing import Line, Origin, note, told
+from .keys import Wishes
+from .overview import Overview, Part, changed_facts, fit
+from .page import Page
+from .session import Names, make_session
+from .surface import Drawn, Spoken, Surface, is_gone, look
+from .writing import Addressee, Writing
 
 if TYPE_CHECKING:
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.application import Application
 
 WAITING_LINES = 50_000
 """Lines that wait for a stalled terminal at most; what comes then is left out, and that is said."""
 
 AT_ONCE = 500
-"""Lines written before the input line is drawn again: some milliseconds of a terminal's time."""
+CHARACTERS_AT_ONCE = 32_768
+"""Lines, and characters in them, written before the input line is drawn again: some milliseconds of work."""
 
-TWICE = 1.5
-"""Seconds within which a second Ctrl-C leaves."""
+BETWEEN_PRINTS = 0.03
+"""Seconds of which keys have all: however fast lines arrive, the input line is put away no more often."""
+
+BETWEEN_BARS = 0.1
+"""Seconds from the first change to the bar that shows it: a stream of events is one change."""
+
+BETWEEN_FACTS = 1.0
+"""The same where a change is said in lines."""
+
+BETWEEN_SIZES = 0.5
+"""Seconds between two looks at the size of the terminal."""
+
+GLANCE = 0.2
+"""Seconds between two looks whether lines that wait may be written now."""
 
 ANSWER_WAIT = 2.0
 """Seconds that the next prompt waits for what the last line did to it."""
@@ -49,7 +67,8 @@ ANSWER_WAIT = 2.0
 CLOSE_WAIT = 3.0
 """Seconds for which the end of the program waits for the terminal."""
 
-DIM, PLAIN = "\x1b[2m", "\x1b[0m"
+HUNG_UP = 128 + signal.SIGHUP
+"""The exit code of who is left by their terminal, as the shell has it."""
 
 
 class IFrontReactor(IReactorCore, IReactorTime, IReactorThreads):
@@ -60,6 +79,13 @@ class Person(Protocol):
     """What a terminal asks of the program (ui/console.py)."""
 
     conversation: Conversation
+    overview: Overview
+
+    def go_to(self, place: int) -> None:
+        """A key asked for the chat with this number."""
+
+    def go_by(self, step: int) -> None:
+        """A key asked for the next chat, or the one before."""
 
     def typed_at_prompt(self, line: str, chat: str | None) -> "Deferred[None]":
         """A line was typed."""
@@ -76,36 +102,57 @@ class Prompt(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: IFrontReactor, leave: Callable[[int, str], None], crashed: str) -> None:
+    def __init__(
+        self,
+        reactor: IFrontReactor,
+        leave: Callable[[int, str], None],
+        crashed: str,
+        wall: Callable[[], float],
+        state: Path,
+        plain: bool = False,
+    ) -> None:
         self._reactor = reactor
         self._leave = leave
         self._crashed_words = crashed
+        self._state = state
         self.console: Person | None = None
         """Set before the service starts."""
         self._lines: deque[tuple[Line, api.Event | None]] = deque()
         self._left_out = 0
         self._lock = threading.Lock()
-        self._current: tuple[str, str | None] = ("> ", None)
-        """The prompt, and the id of the chat that it names; both at once, since two threads look at it."""
-        self._shown_chat: str | None = None
-        self._names: tuple[Sequence[str], Sequence[str]] = ((), ())
-        self._kept = ""
+        self._current = Addressee()
+        """Both of its parts at once, since two threads look at it."""
+        self._names = Names()
+        self._bar: tuple[Part, ...] = ()
+        self._bar_due: IDelayedCall | None = None
+        self._facts: Mapping[str, str] = {}
         self._sequence = ""
-        self._forgetting = False
+        """What `ring` was given last, until the terminal has it."""
         self._kicked = False
+        self._printed_at = 0.0
         self._closing = False
         self._ended = Deferred[None]()
-        self._session: PromptSession[str] | None = None
+        self._page = Page(look(plain), wall)
+        self._surface: Surface | None = None
+        self._app: Application[str] | None = None
+        self._writing: Writing | None = None
         self._thread = threading.Thread(target=self._main, name="terminal", daemon=True)
-        self._interrupted_at = 0.0
-        self._colour = "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is drawn: then there is no bar."""
+        return self._page.look.plain
 
     # --- in the reactor's thread
 
     def startService(self) -> None:
         """Take the terminal; nothing is shown before `begin`, so that a failed start leaves no trace on it."""
         super().startService()
-        self._session = self._make_session()
+        self._surface = Spoken() if self.is_plain else Drawn()
+        wishes = Wishes(lambda text: self.show(told(text)), self._go_to, self._go_by)
+        bar = None if self.is_plain else self._bar_row
+        session = make_session(self._surface, wishes, lambda: self._names, bar)
+        self._app, self._writing = session.app, Writing(session, self._surface, self._state)
 
     def begin(self) -> None:
         """Show what waits, and the prompt."""
@@ -114,6 +161,9 @@ class Prompt(Service):
     def stopService(self) -> "Deferred[None] | None":
         """Put the input line away and give the terminal back; fires then, or after a few seconds."""
         super().stopService()
+        if self._bar_due is not None:
+            self._bar_due.cancel()
+            self._bar_due = None
         if not self._thread.is_alive():
             return None
         self._closing = True
@@ -141,34 +191,56 @@ class Prompt(Service):
         self._in_terminal(self._kick)
 
     def prompt_changed(self) -> None:
-        """Draw the prompt again if it is another one."""
+        """Draw the prompt again if it is another one, and the bar soon."""
         if self.console is None:
             return
         conversation = self.console.conversation
-        self._names = (conversation.people, conversation.pending)
-        current = (conversation.prompt, conversation.current_id)
+        current = Addressee(conversation.prompt, conversation.current_id)
         if current != self._current:
             self._current = current
-            self._in_terminal(self._redraw)
+            if self._writing is not None:
+                self._writing.wanted = current
+                self._in_terminal(self._writing.name_wanted)
+        if self._bar_due is None and self.running:
+            self._bar_due = self._reactor.callLater(BETWEEN_FACTS if self.is_plain else BETWEEN_BARS, self._renew_bar)
+
+    def _renew_bar(self) -> None:
+        self._bar_due = None
+        if self.console is None:
+            return
+        conversation = self.console.conversation
+        self._names = Names(conversation.people, conversation.pending, conversation.ids)
+        if self.is_plain:
+            facts = self.console.overview.facts(conversation.current)
+            for text in changed_facts(self._facts, facts):
+                self.show(note(text))
+            self._facts = facts
+            return
+        bar = self.console.overview.bar(conversation.current)
+        if bar != self._bar:
+            self._bar = bar
+            if self._writing is not None:
+                self._in_terminal(self._writing.redraw)
 
     def keep(self, text: str) -> None:
         """Put a refused line back into the input, if nothing new was begun."""
-        self._kept = text
-        self._in_terminal(self._put_back)
+        if self._writing is not None:
+            self._writing.kept = text
+            self._in_terminal(self._writing.put_back)
 
     def ring(self, sequence: str) -> None:
         """Give the terminal a control sequence that moves nothing on the screen, such as its bell."""
         self._sequence = sequence
         self._in_terminal(self._ring)
 
-    def forget(self) -> None:
-        """What was typed here so far cannot be called back any more."""
-        self._forgetting = True
-        self._in_terminal(self._forget_typed)
+    def forget(self, person: str) -> None:
+        """What was typed in the chat with the id `person` cannot be called back any more, at any terminal."""
+        if self._writing is not None:
+            self._writing.forget(person)
 
     def _in_terminal(self, function: Callable[[], None]) -> None:
         """Call something in the terminal's thread; not at all while there is no prompt to call it in."""
-        loop = self._session.app.loop if self._session is not None else None
+        loop = self._app.loop if self._app is not None else None
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # that prompt was just closed; the next one writes what waits
                 loop.call_soon_threadsafe(function)
@@ -182,39 +254,38 @@ class Prompt(Service):
     def _main(self) -> None:
         crash: Failure | None = None
         try:
-            while not self._closing and self._ask():
-                pass
-            self._write(self._take(WAITING_LINES))
+            # Raw also between two prompts: the terminal's driver would echo what is typed in that moment.
+            with self._app.input.raw_mode() if self._app is not None else contextlib.nullcontext():
+                while not self._closing and self._ask():
+                    pass
+            self._write(self._take(everything=True))
         except BaseException:
             crash = Failure()
         self._reactor.callFromThread(self._ended.callback, None)
-        if crash is not None:
+        if is_gone():
+            self._reactor.callFromThread(self._leave, HUNG_UP, "")
+        elif crash is not None:
             self._reactor.callFromThread(self._crashed, crash)
         elif not self._closing:
             self._reactor.callFromThread(self._leave, 0, "")
 
     def _ask(self) -> bool:
         """One line; false if the person leaves."""
-        assert self._session is not None
+        assert self._writing is not None
         try:
-            self._write(self._take(AT_ONCE))
-            kept, self._kept = self._kept, ""
-            line = self._session.prompt(
-                self._prompt, default=kept, handle_sigint=False, set_exception_handler=False, pre_run=self._begin
-            )
+            self._write(self._take())
+            line = self._writing.ask(self._begin)
         except EOFError:
             return False
         except KeyboardInterrupt:
             return True
+        shown = self._writing.shown
+        if line.lstrip().startswith("/") and not self.is_plain:  # a message comes back with its number
+            self._write([(Line(Origin.MINE, line, shown.prompt, timed=False), None)])
         dealt_with = threading.Event()
-        self._reactor.callFromThread(self._typed, line, self._shown_chat, dealt_with)
+        self._reactor.callFromThread(self._typed, line, shown.chat, dealt_with)
         dealt_with.wait(ANSWER_WAIT)
         return True
-
-    def _prompt(self) -> str:
-        """What stands before the input; a line goes to the chat that was named when it was last drawn."""
-        message, self._shown_chat = self._current
-        return message
 
     def _typed(self, line: str, chat: str | None, dealt_with: threading.Event) -> None:
         """In the reactor's thread again."""
@@ -222,144 +293,101 @@ class Prompt(Service):
             self.console.typed_at_prompt(line, chat).addBoth(lambda _: dealt_with.set())
 
     def _begin(self) -> None:
-        loop = self._session.app.loop if self._session is not None else None
+        loop = self._app.loop if self._app is not None else None
         if loop is not None:
             # prompt_toolkit's own handler would show the traceback and wait for Enter.
             loop.set_exception_handler(self._failed_in_loop)
-        self._forget_typed()
+        if self._app is not None:
+            self._app.create_background_task(self._watch_size())
+        self._ring()
         # A line that was entered while others were about to be printed cancels that.
         self._kicked = False
         self._kick()
-        self._ring()
         if self._closing:
             self._in_terminal(self._exit)
 
+    async def _watch_size(self) -> None:
+        """
+        Draw anew on another size.
+
+        No signal tells it in this thread. prompt_toolkit looks too, but misses a change in the first half second of
+        each line.
+        """
+        assert self._app is not None and self._surface is not None
+        size = self._surface.output.get_size()
+        while True:
+            await asyncio.sleep(BETWEEN_SIZES)
+            before, size = size, self._surface.output.get_size()
+            if size != before:
+                self._app.renderer.erase()
+                self._app._redraw()
+
     def _exit(self) -> None:
-        if self._session is not None and self._session.app.is_running:
-            self._session.app.exit(exception=EOFError)
+        if self._app is not None and self._app.is_running:
+            self._app.exit(exception=EOFError)
 
     def _failed_in_loop(self, loop: object, context: dict[str, Any]) -> None:
         """A key, a redraw or the printing failed: leave the prompt with that, so that `_main` sees it."""
-        if self._session is not None and self._session.app.is_running:
-            self._session.app.exit(exception=context.get("exception") or RuntimeError(str(context.get("message"))))
+        if self._app is not None and self._app.is_running:
+            self._app.exit(exception=context.get("exception") or RuntimeError(str(context.get("message"))))
 
-    def _redraw(self) -> None:
-        if self._session is not None:
-            self._session.app.invalidate()
+    def _go_to(self, place: int) -> None:
+        if self.console is not None and self._writing is not None:
+            self._writing.switch()
+            self._reactor.callFromThread(self.console.go_to, place)
 
-    def _put_back(self) -> None:
-        if self._session is not None and not self._session.default_buffer.text:
-            self._session.default_buffer.insert_text(self._kept)
-            self._kept = ""
+    def _go_by(self, step: int) -> None:
+        if self.console is not None and self._writing is not None:
+            self._writing.switch()
+            self._reactor.callFromThread(self.console.go_by, step)
+
+    def _bar_row(self, width: int) -> str:
+        return fit(self._bar, width)
+
+    # --- printing
 
     def _ring(self) -> None:
         sequence, self._sequence = self._sequence, ""
-        if sequence and self._session is not None:
-            self._session.output.write_raw(sequence)
-            self._session.output.flush()
-
-    def _forget_typed(self) -> None:
-        from prompt_toolkit.history import InMemoryHistory
-
-        if self._session is not None and self._forgetting:
-            self._forgetting = False
-            buffer = self._session.default_buffer
-            self._session.history = buffer.history = InMemoryHistory()
-            buffer.reset(buffer.document)
+        if sequence and self._surface is not None:
+            self._surface.control(sequence)
 
     def _kick(self) -> None:
-        app = self._session.app if self._session is not None else None
-        if app is not None and app.is_running and not self._kicked and self._lines:
+        app = self._app
+        if app is not None and app.loop is not None and app.is_running and not self._kicked and self._lines:
             self._kicked = True
-            app.create_background_task(self._print())
+            app.create_background_task(self._print(self._printed_at + BETWEEN_PRINTS - app.loop.time()))
 
-    async def _print(self) -> None:
-        from prompt_toolkit.application import in_terminal
-
-        async with in_terminal():
-            self._write(self._take(AT_ONCE))
+    async def _print(self, pause: float) -> None:
+        assert self._app is not None and self._surface is not None
+        while (pause := max(pause, self._surface.patience())) > 0:
+            await asyncio.sleep(min(pause, GLANCE))
+            pause = 0.0
+        # Not in_terminal(), which gives the keys back to the terminal's driver meanwhile: it would echo them, and
+        # keep them until Enter.
+        self._app.renderer.erase()
+        self._write(self._take())
+        self._app._redraw()  # at once, as in_terminal() does: a moment without an input line would flicker
+        self._printed_at = asyncio.get_running_loop().time()
         self._kicked = False
         self._kick()
 
-    def _take(self, most: int) -> list[tuple[Line, api.Event | None]]:
+    def _take(self, everything: bool = False) -> list[tuple[Line, api.Event | None]]:
+        taken: list[tuple[Line, api.Event | None]] = []
+        characters = 0
         with self._lock:
-            taken = [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
+            while self._lines and (everything or (len(taken) < AT_ONCE and characters < CHARACTERS_AT_ONCE)):
+                taken.append(self._lines.popleft())
+                characters += len(taken[-1][0].text)
             if self._left_out and not self._lines:
                 taken.append((note(f"{self._left_out} lines were left out here: the terminal took none"), None))
                 self._left_out = 0
         return taken
 
     def _write(self, lines: list[tuple[Line, api.Event | None]]) -> None:
-        if not lines or self._session is None:
+        if not lines or self._surface is None:
             return
-        output = self._session.output
-        width = output.get_size().columns
-        output.enable_autowrap()
-        output.write_raw("".join(self._painted(line, width) for line, _ in lines))
-        output.flush()
+        width = self._surface.output.get_size().columns
+        self._surface.write(row for line, _ in lines for row in self._page.draw(line, width))
         tokens = [token for _, token in lines if token is not None]
         if tokens and self.console is not None:
             self._reactor.callFromThread(self.console.displayed, tokens)
-
-    def _painted(self, line: Line, width: int) -> str:
-        rows = "\r\n".join(draw(line, width))
-        # What others wrote is never dim: not even a broken row of theirs looks like a note (X6).
-        return f"{DIM}{rows}{PLAIN}\r\n" if line.origin is Origin.NOTE and self._colour else f"{rows}\r\n"
-
-    # --- the session
-
-    def _make_session(self) -> "PromptSession[str]":
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import InMemoryHistory
-        from prompt_toolkit.input.defaults import create_input
-        from prompt_toolkit.output.defaults import create_output
-
-        return PromptSession(
-            history=InMemoryHistory(),
-            completer=_completer(lambda: self._names),
-            complete_while_typing=False,
-            reserve_space_for_menu=4,
-            key_bindings=self._keys(),
-            input=create_input(stdin=sys.__stdin__),
-            output=create_output(stdout=sys.__stdout__),
-        )
-
-    def _keys(self) -> "KeyBindings":
-        from prompt_toolkit.key_binding import KeyBindings
-
-        keys = KeyBindings()
-
-        @keys.add("escape", "enter")
-        def _new_line(event: "KeyPressEvent") -> None:
-            event.current_buffer.newline()
-
-        @keys.add("c-c")
-        def _interrupt(event: "KeyPressEvent") -> None:
-            now = event.app.loop.time() if event.app.loop is not None else 0.0
-            if event.current_buffer.text:
-                event.current_buffer.reset()
-            elif now - self._interrupted_at < TWICE:
-                event.app.exit(exception=EOFError)
-            else:
-                self.show(note("Ctrl-C again leaves"))
-            self._interrupted_at = now
-
-        return keys
-
-
-def _completer(names: Callable[[], tuple[Sequence[str], Sequence[str]]]) -> Any:
-    from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-    from prompt_toolkit.document import Document
-
-    class Words(Completer):
-        """What the table of commands offers."""
-
-        def get_completions(self, document: Document, complete_event: CompleteEvent) -> Any:
-            text = document.text_before_cursor
-            start = -len(text.split(" ")[-1])
-            # A directory is not the end of a path.
-            return (
-                Completion(word if word.endswith("/") else f"{word} ", start) for word in completions(text, *names())
-            )
-
-    return Words()

@@ -31,7 +31,7 @@ class Recall:
         held: api.Api,
         browser: Browser,
         say: Callable[..., None],
-        forget: Callable[[], None],
+        forget: Callable[[str], None],
         aside: Aside,
         now: Callable[[], float],
     ) -> None:
@@ -101,7 +101,8 @@ class Recall:
         reply = await self._api.execute(command)
         self._browser.clear()
         if isinstance(reply, api.Forgotten):
-            self._forget()
+            if person is not None:
+                self._forget(person.id)
             self._say(*forgotten(reply))
         elif isinstance(command, api.SetRetention):
             self._say(kept(command, person))

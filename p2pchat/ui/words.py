@@ -118,7 +118,7 @@ class Narrator:
             case api.Said():
                 return [_said(event)]
             case api.Queued():
-                return [_queued(event, current)]
+                return [self._queued(event, current)]
             case api.ServerChanged():
                 return [note(text) for text in self._server(event)]
             case api.Asking(person=person):
@@ -129,6 +129,13 @@ class Narrator:
                 self._asked.discard(person.id)
         text = _plainly(event)
         return [note(text)] if text else []
+
+    def _queued(self, event: api.Queued, current: str | None) -> Line:
+        name = name_of(event.person)
+        to = "" if current in (None, event.person.id) else f" to {name}"
+        waits = "" if event.person.chat == "open" else f" (queued for {name})" if not to else " (queued)"
+        head = f"{clean(event.author, Kind.NAME)}#{event.number}{to}{waits}: "
+        return Line(Origin.MINE, event.text, head, self.own_id)
 
     def _server(self, event: api.ServerChanged) -> list[str]:
         server = event.server
@@ -171,17 +178,10 @@ def _said(event: api.Said) -> Line:
     head = f"{name_of(event.person)}#{event.number}{' (from history)' if event.history else ''}"
     match event.kind:
         case "text":
-            return Line(Origin.THEIRS, event.text, f"{head}: ")
+            return Line(Origin.THEIRS, event.text, f"{head}: ", event.person.id, event.at)
         case "void":
             return note(f"{head} was taken back before it was sent")
     return note(f"{head} needs a newer version of p2pchat to be shown ({clean(event.kind, Kind.NAME)})")
-
-
-def _queued(event: api.Queued, current: str | None) -> Line:
-    name = name_of(event.person)
-    to = "" if current in (None, event.person.id) else f" to {name}"
-    waits = "" if event.person.chat == "open" else f" (queued for {name})" if not to else " (queued)"
-    return Line(Origin.MINE, event.text, f"{clean(event.author, Kind.NAME)}#{event.number}{to}{waits}: ")
 
 
 def _plainly(event: api.Event) -> str:

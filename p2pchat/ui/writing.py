@@ -1,0 +1,129 @@
+"""
+What a person is writing, and to whom: the input line with the chat that it names, drafts, and what was typed before.
+
+For the terminal's thread, but for `wanted` and `kept`, which the reactor's thread sets. What is being typed stays with
+the chat for which it was begun. Another chat is named when the person asked for it by a key, or when nothing is being
+typed: a slow command that changes the chat in the meantime is seen when the line is entered.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .session import history_of
+from .surface import Surface
+from .typed import Typed, forget_typed
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """To whom a line goes."""
+
+    prompt: str = "> "
+    """What stands before the input."""
+
+    chat: str | None = None
+    """The id of the person of the chat that it names."""
+
+
+class Writing:
+    """The input of one terminal."""
+
+    def __init__(self, session: "PromptSession[str]", surface: Surface, state: Path) -> None:
+        self._session = session
+        self._surface = surface
+        self._state = state
+        self._shown = Addressee()
+        self._switching = False
+        """Whether a key asked for another chat."""
+        self.wanted = Addressee()
+        """Who is to be named as soon as may be; `name_wanted` looks after that."""
+        self.kept = ""
+        """A refused line, for the next empty input; `put_back` looks after that."""
+        self._drafts: dict[str | None, str] = {}
+        self._histories: dict[str | None, History] = {}
+        session.default_buffer.on_text_changed += lambda _: self._changed()
+
+    @property
+    def shown(self) -> Addressee:
+        """Who is named on the screen: what is entered goes there."""
+        return self._shown
+
+    def ask(self, begun: Callable[[], None]) -> str:
+        """One line; `begun` is called when keys are read. Raises EOFError, KeyboardInterrupt, and what went wrong."""
+        self._switching = False
+        self._name(self.wanted)
+        draft = self._drafts.pop(self._shown.chat, "")
+        kept, self.kept = self.kept, ""
+        try:
+            return self._session.prompt(
+                lambda: self._shown.prompt,
+                default=kept or draft,
+                handle_sigint=False,
+                set_exception_handler=False,
+                pre_run=lambda: self._begin(begun),
+            )
+        finally:
+            self._surface.entered()
+
+    def name_wanted(self) -> None:
+        """Another chat is the current one: name it, if that may be now."""
+        wanted, buffer = self.wanted, self._session.default_buffer
+        if wanted.chat != self._shown.chat:
+            if buffer.text and not self._switching:
+                return
+            if buffer.text:
+                self._drafts[self._shown.chat] = buffer.text
+            self._switching = False
+            self._name(wanted)
+            self._put(self._drafts.pop(wanted.chat, ""))
+        self._shown = wanted
+        self.redraw()
+
+    def switch(self) -> None:
+        """A key asked for another chat, which is named next whatever is being typed."""
+        self._switching = True
+
+    def put_back(self) -> None:
+        """Show the refused line, if nothing new was begun; else it comes with the next input."""
+        if self._session.app.is_running and not self._session.default_buffer.text:
+            kept, self.kept = self.kept, ""
+            self._put(kept)
+
+    def forget(self, person: str) -> None:
+        """Forget what was typed in the chat with that id."""
+        self._drafts.pop(person, None)
+        with suppress(OSError):
+            forget_typed(self._state, person)
+
+    def redraw(self) -> None:
+        """Draw the input and the bar again."""
+        self._session.app.invalidate()
+
+    def _begin(self, begun: Callable[[], None]) -> None:
+        self._changed()
+        begun()
+
+    def _changed(self) -> None:
+        text = self._session.default_buffer.text
+        self._surface.typed(self._shown.prompt, text)
+        if not text and self.wanted != self._shown:
+            self.name_wanted()
+
+    def _name(self, addressee: Addressee) -> None:
+        self._shown = addressee
+        if addressee.chat not in self._histories:
+            self._histories[addressee.chat] = history_of(Typed(self._state, addressee.chat))
+        self._session.default_buffer.history = self._session.history = self._histories[addressee.chat]
+
+    def _put(self, text: str) -> None:
+        from prompt_toolkit.document import Document
+
+        self._session.default_buffer.reset(Document(text, len(text)))  # which tells nobody of the change
+        self._surface.typed(self._shown.prompt, text)
