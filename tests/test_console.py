@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, UserError
-from p2pchat.ui.console import MOST_WAITING, Console
+from p2pchat.ui.console import Console
 from p2pchat.ui.drawing import draw
+from p2pchat.ui.outgoing import MOST_WAITING
 from p2pchat.ui.receipts import GATHER
 from p2pchat.ui.words import short_id
 from tests.consoles import at_once

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from p2pchat import api
 from p2pchat.core.errors import UsageError, UserError
-from p2pchat.core.text import MARK, Kind, clean, split_message
+from p2pchat.core.text import MARK, Kind, clean
 
 from .actions import AcceptRequest, Action, Fingerprint, Help, Paste, Quit, RejectRequest, Switch
 from .answers import answer
@@ -30,6 +30,7 @@ from .drawing import Line, told
 from .export import Aside
 from .fate import unseen_line
 from .help import help_lines
+from .outgoing import Outgoing
 from .overview import Overview
 from .recall import Recall, Recalled
 from .receipts import Receipts, Teller
@@ -37,9 +38,6 @@ from .words import Narrator, name_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """What a terminal's bytes become that are no UTF-8."""
-
-MOST_WAITING = 1_000
-"""Messages handed over and not yet committed; a pipe can bring them faster than a disk takes them."""
 
 
 class Screen(Protocol):
@@ -103,8 +101,7 @@ class Console:
         self._receipts = Teller(Receipts(silent=has_bar), clock, screen.show)
         self._lines: deque[_Typed] = deque()
         self._working = False
-        self._committing = 0
-        self._room: Deferred[None] | None = None
+        self._outgoing = Outgoing(held, self._say, screen.keep)
         self._awaited = Awaited(self._connect, self._say)
         self._subscription = held.subscribe(self._happened)
 
@@ -200,7 +197,7 @@ class Console:
     async def _do(self, action: Action, line: str) -> None:
         match action:
             case api.Say():
-                await self._send(action, line)
+                await self._outgoing.send(action, line)
             case api.Connect():
                 await self._connect(action)
             case api.Close():
@@ -217,12 +214,8 @@ class Console:
             case Fingerprint():
                 asked = api.WhoIs(who=action.who) if action.who else api.WhoAmI()
                 self._tell(action, await self._api.execute(asked))
-            case Help():
-                self._say(*help_lines(action.topic))
-            case Paste():
-                self._say(self.conversation.begin_block())
-            case Quit():
-                self._leave()
+            case Help() | Paste() | Quit():
+                self._do_here(action)
             case api.Examine():
                 examine(self._api, self._say)
             case _ if isinstance(action, Recalled):
@@ -230,34 +223,14 @@ class Console:
             case _:
                 self._tell(action, await self._api.execute(action))
 
-    async def _send(self, say: api.Say, line: str) -> None:
-        """
-        Hand a message over, in parts if it is long.
-
-        Its commit is not waited for (the event Queued shows it), unless very many wait already.
-        """
-        for part in split_message(say.text):
-            while self._committing >= MOST_WAITING:
-                self._room = Deferred()
-                await self._room
-            self._committing += 1
-            said = self._api.execute(api.Say(who=say.who, text=part))
-            said.addErrback(self._not_sent, part, line).addBoth(self._committed)
-
-    def _committed(self, _: object) -> None:
-        self._committing -= 1
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
-
-    def _not_sent(self, failure: object, part: str, line: str) -> None:
-        error = getattr(failure, "value", failure)
-        if isinstance(error, UserError):
-            self._say(f"not sent: {error}")
-        else:
-            self._log.error("a message was not taken: {error!r}", error=error)
-            self._say("not sent; the log says more")
-        self._screen.keep(line if part in line else part)
+    def _do_here(self, action: Help | Paste | Quit) -> None:
+        match action:
+            case Help():
+                self._say(*help_lines(action.topic))
+            case Paste():
+                self._say(self.conversation.begin_block())
+            case Quit():
+                self._leave()
 
     async def _gather(self, block: Block, typed: _Typed, line: str) -> None:
         """Another line of a message, or its end."""
@@ -270,7 +243,7 @@ class Console:
             self._say("the current chat changed while you wrote; nothing was sent")
             self._screen.keep(block.text)
         else:
-            await self._send(api.Say(who=block.who, text=block.text), block.text)
+            await self._outgoing.send(api.Say(who=block.who, text=block.text), block.text)
 
     async def _connect(self, connect: api.Connect) -> None:
         reply = await self._api.execute(connect)
