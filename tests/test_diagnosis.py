@@ -1,16 +1,26 @@
 """From facts about a peer to findings: which words, and which remedy."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TCPTimedOutError,
+    TimeoutError,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Finding
 from p2pchat.core.errors import EndCode
 from p2pchat.core.messages import Address, DialledBack
 from p2pchat.core.reach import Outcome
+from p2pchat.net.dialler import why_not
 from p2pchat.peer.diagnosis import LITTLE_ROOM, NO_ROOM, diagnose
 from p2pchat.peer.facts import ChatFacts, Facts, PortFacts, ServerFacts, StoreFacts
 from p2pchat.peer.firewall import TOOLS, find_tool, let_in
@@ -100,11 +110,12 @@ class DiagnosisTests(SynchronousTestCase):
         self.expect(lab(state="connecting"), "server", "unknown")
         self.expect(replace(WELL, servers=()), "server", "warning", "no server is joined", "p2pchat join LINK")
         for reason, text, fix in (
-            ("Connection was refused by other side: 111: Connection refused.", "refused", "start the server"),
-            ("TCP connection timed out: 110", "timed out", "ufw allow 8888/tcp"),
-            ("User timeout caused connection failure.", "timeout", "firewall-cmd --add-port=8888/tcp"),
-            ("No route to host", "No route", "ip route"),
-            ("DNS lookup failed: no results for hostname lookup: lab1.", "DNS", "getent hosts"),
+            (why_not(ConnectionRefusedError()), "nobody listens", "start the server"),
+            (why_not(TCPTimedOutError(errno.ETIMEDOUT)), "timed out", "ufw allow 8888/tcp"),
+            (why_not(TimeoutError()), "no answer", "firewall-cmd --add-port=8888/tcp"),
+            (why_not(NoRouteError(errno.EHOSTUNREACH)), "no route", "ip route"),
+            (why_not(ConnectError(errno.ENETUNREACH)), "unreachable", "ip route"),
+            (why_not(DNSLookupError()), "no such name", "getent hosts"),
             ("its certificate expired on 2026-01-01; whoever runs it must renew it", "expired", "renew"),
             ("another key answers there; if it is a new one, join again", "another key", "join with the whole link"),
             ("not-admitted", "does not admit", "--open"),

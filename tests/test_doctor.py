@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Examine, Finding, Findings, Myself, WhoAmI
 from p2pchat.core.identity import Identity, JoinLink
+from p2pchat.oneshot import doctor
 from p2pchat.peer import offline
 from p2pchat.peer.offline import FoundServer
 from p2pchat.storage.directory import StateDirectory
@@ -70,8 +72,22 @@ class CommandTests(CliCase):
         self.assertIn("p2pchat join LINK", self.succeeds("doctor"))
         self.assertFalse(self.state.exists())
 
+    def test_starting(self) -> None:
+        """A peer that has just been started is waited for."""
+        directory = StateDirectory(self.state, "peer")
+        directory.open()
+        self.addCleanup(directory.close)
+
+        def opens(seconds: float) -> None:
+            self.serve(self.state, examine=self.findings(GOOD))
+            self.patch(time, "sleep", self.fail)
+
+        self.patch(time, "sleep", opens)
+        self.assertIn("lab1:8888 is there", self.succeeds("doctor"))
+
     def test_held(self) -> None:
         """A peer that has the directory and does not answer."""
+        self.patch(doctor, "START_WITHIN", 0.2)
         with StateDirectory(self.state, "peer"):
             out = self.fails(1, "1 of 1 checks failed", "doctor")
         self.assertIn(f"a peer with pid {os.getpid()}", out)

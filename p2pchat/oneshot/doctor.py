@@ -16,15 +16,16 @@ PATIENCE = 120.0
 """Seconds for a peer to answer: it waits a minute for its disk."""
 
 
+START_WITHIN = 10.0
+"""Seconds in which a peer that has its directory opens its socket: it may just have been started."""
+
+START_POLL = 0.1
+
+
 def doctor(options: Namespace) -> None:
     """Say what was found; fails if something is wrong."""
     state = state_of(options, "peer")
-    try:
-        with LocalClient(state, "peer", PATIENCE) as peer:
-            _progress("examining the peer that runs here; its servers are asked to dial it back ...")
-            findings: Sequence[Finding] = peer.call(Examine(), Findings).findings
-    except NotRunning:
-        findings = _offline(state)
+    findings = _running(state) or _offline(state)
     if options.json:
         print_json(findings)
     else:
@@ -32,6 +33,22 @@ def doctor(options: Namespace) -> None:
     failed = sum(finding.state == "failed" for finding in findings)
     if failed:
         raise UserError(f"{failed} of {len(findings)} checks failed; each says what to do")
+
+
+def _running(state: Path) -> Sequence[Finding]:
+    """What the peer that runs says; nothing if none does, or if it answers not even after a start's time."""
+    from ..storage.directory import holder
+
+    end = time.monotonic() + START_WITHIN
+    while True:
+        try:
+            with LocalClient(state, "peer", PATIENCE) as peer:
+                _progress("examining the peer that runs here; its servers are asked to dial it back ...")
+                return peer.call(Examine(), Findings).findings
+        except NotRunning:
+            if holder(state) is None or time.monotonic() > end:
+                return ()
+        time.sleep(START_POLL)
 
 
 def _offline(state: Path) -> Sequence[Finding]:

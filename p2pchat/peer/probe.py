@@ -13,7 +13,7 @@ from ..core.messages import VERSION, Hello, Message, ServerHello
 from ..core.session import Session, Side
 from ..net.certificates import own_credentials
 from ..net.connection import Connection, Ending, Sweep
-from ..net.dialler import Dialler
+from ..net.dialler import Dialler, why_not
 from ..net.tls import Authenticated, ServerDiallerTLS
 from .offline import FoundServer
 
@@ -96,6 +96,8 @@ async def probe_server(tcp: IReactorTCP, clock: IReactorTime, host: str, port: i
     except DNSLookupError:
         raise UserError(f"there is no host {host!r}: check the address") from None
     except ConnectError as error:
-        raise UserError(f"cannot reach {place}: {error}: check the address, and that the server runs") from None
+        raise UserError(
+            f"cannot reach {place}: {why_not(error)}: check the address, and that the server runs"
+        ) from None
     except HandshakeRefused as refusal:
         raise UserError(f"what answers at {place} cannot be joined: {refusal}") from None

@@ -26,25 +26,26 @@ _CODES = {
     EndCode.TIMEOUT: ("does not answer in time", "look whether its machine is overloaded, or the network loses much"),
 }
 
+_START = "start the server there (p2pchat status says how it is), or join again if it moved: p2pchat join LINK"
+_LET_IN = "on its machine, let TCP port {port} in: sudo ufw allow {port}/tcp, or firewall-cmd --add-port={port}/tcp"
+_ROUTE = "look at this machine's network: ip route get ADDRESS"
+_NAME = "look whether its name is right, and the name service answers: getent hosts NAME"
+
 _SIGNS = (
-    ("refused", "start the server there (p2pchat status says how it is), or join again if it moved: p2pchat join LINK"),
-    (
-        "timed out",
-        "on its machine, let TCP port {port} in: sudo ufw allow {port}/tcp, or firewall-cmd --add-port={port}/tcp",
-    ),
-    (
-        "timeout",
-        "on its machine, let TCP port {port} in: sudo ufw allow {port}/tcp, or firewall-cmd --add-port={port}/tcp",
-    ),
-    ("no route", "look at this machine's network: ip route get ADDRESS"),
-    ("unreachable", "look at this machine's network: ip route get ADDRESS"),
-    ("lookup", "look whether its name is right, and the name service answers: getent hosts NAME"),
-    ("no host", "look whether its name is right, and the name service answers: getent hosts NAME"),
+    ("nobody listens", _START),
+    ("refused", _START),
+    ("no answer", _LET_IN),
+    ("timed out", _LET_IN),
+    ("no route", _ROUTE),
+    ("unreachable", _ROUTE),
+    ("no such name", _NAME),
+    ("no host", _NAME),
     ("expired", "tell its operator to renew the certificate"),
     ("check this machine's clock", "sudo timedatectl set-ntp true"),
     ("another key", "ask its operator; if the server is new: p2pchat join with the whole link"),
     ("authority", "ask its operator; a certificate that was there before must not be missing"),
 )
+"""What stands in the lines of net.dialler.why_not, net.verification and peer.probe."""
 
 
 def remedy(address: str, port: int, reason: str) -> tuple[str, str]:
