@@ -49,6 +49,8 @@ class Daemon:
     def __init__(self, state: Path, *words: str) -> None:
         self.state = state
         self.words = words
+        self.tracer: tuple[str, ...] = ()
+        """Words before its command line, of a program that looks on and leaves it its process id."""
         self.log = state.with_name(f"{state.name}.out")
         """Everything that it wrote, over all its runs."""
         self._child: subprocess.Popen[bytes] | None = None
@@ -57,7 +59,16 @@ class Daemon:
         """Start it, with more in its environment; it need not be up when this returns."""
         # Coverage would double the time of a start, and says nothing of a process that is killed.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-        words = [*TWISTD, "-n", "--pidfile=", f"p2pchat-{self.role}", "--state", str(self.state), *self.words]
+        words = [
+            *self.tracer,
+            *TWISTD,
+            "-n",
+            "--pidfile=",
+            f"p2pchat-{self.role}",
+            "--state",
+            str(self.state),
+            *self.words,
+        ]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.state.parent,

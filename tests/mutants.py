@@ -122,13 +122,6 @@ MUTANTS = (
         ("tests.test_links",),
     ),
     Mutant(
-        "the newer link wins on both sides",
-        "p2pchat/peer/selection.py",
-        "        for other in others:\n            if other is not link and other.open:\n",
-        "        for other in list(others):\n            if other is not link:\n",
-        ("tests.test_links",),
-    ),
-    Mutant(
         "entries are taken from a link that is not selected",
         "p2pchat/peer/chat.py",
         "        if selected is None or link is not selected.link or not link.alive:\n            return\n",
