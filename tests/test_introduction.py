@@ -1,8 +1,14 @@
 """p2pchat.oneshot.introduction: the first start, at a pseudo-terminal, of somebody who presses Enter."""
 
-from p2pchat.oneshot.introduction import ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE, WELCOME
+import io
+import os
+from contextlib import redirect_stdout
+
+from p2pchat.oneshot.introduction import ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE, WELCOME, tell
 from tests.background import P2PCHAT, Background
 from tests.terminals import Terminal
+
+ALL = (*WELCOME, *ABOUT_NAMES, *ABOUT_REQUESTS, *GOODBYE)
 
 
 class FirstRunTests(Background):
@@ -40,7 +46,14 @@ class FirstRunTests(Background):
         self.assertEqual(again.wait(), 0)
 
     def test_ten_lines(self) -> None:
-        """It explains itself in ten lines, none wider than a terminal."""
-        lines = "\n".join((WELCOME, ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE)).splitlines()
-        self.assertLessEqual(len(lines), 10)
-        self.assertLess(max(map(len, lines)), 100)
+        """It explains itself in ten lines of 80 columns, and breaks between words where there are fewer."""
+        for columns, most in ((80, 10), (40, 20)):
+            self.patch(os, "environ", {**os.environ, "COLUMNS": str(columns)})
+            told = io.StringIO()
+            with redirect_stdout(told):
+                for part in (WELCOME, ABOUT_NAMES, ABOUT_REQUESTS, GOODBYE):
+                    tell(part)
+            lines = told.getvalue().splitlines()
+            self.assertLessEqual(len(lines), most)
+            self.assertLess(max(map(len, lines)), columns)
+            self.assertEqual(" ".join(" ".join(lines).split()), " ".join(" ".join(ALL).split()))

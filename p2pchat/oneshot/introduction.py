@@ -1,7 +1,9 @@
 """The first start of a peer: three questions to its person, each of which may be left empty; and `p2pchat accept`."""
 
+import shutil
+import textwrap
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,39 +19,47 @@ AnswerT = TypeVar("AnswerT")
 NONE = "none"
 """The answer of somebody who has no join link."""
 
-WELCOME = """\
-p2pchat: private chat between machines that people run themselves. What you say goes
-straight from this machine to the other one, encrypted, and through no server.
-This peer is new. Three questions; Enter alone takes what stands in brackets.
+WELCOME = (
+    (
+        "p2pchat: private chat between machines that people run themselves. What you say goes straight from this "
+        "machine to the other one, encrypted, and through no server."
+    ),
+    "This peer is new. Three questions; Enter alone takes what stands in brackets.",
+    (
+        "A server shows peers to each other; whoever runs it gives you a join link. Without one you reach people by "
+        "their address, and can join later: p2pchat join LINK"
+    ),
+)
 
-A server shows peers to each other; whoever runs it gives you a join link (p2pchat link).
-Without one you reach people by their address, and can join later: p2pchat join LINK"""
+ABOUT_NAMES = ("Others see you under a name of a-z 0-9 . _ -",)
 
-ABOUT_NAMES = "Others see you under a name of a-z 0-9 . _ -"
+ABOUT_REQUESTS = ("Who may chat: ask (you decide), contacts (those you keep), all (anybody)",)
 
-ABOUT_REQUESTS = "Who may chat: ask (you decide each time), contacts (those you keep), all (anybody)"
+GOODBYE = (
+    "Your key is you: keep a copy of it (p2pchat identity export FILE).",
+    "Next: /list shows who is online, /connect NAME begins a chat, /help the rest.",
+)
 
-GOODBYE = """\
-Your key is you: keep a copy of it (p2pchat identity export FILE).
-Next: /list shows who is online, /connect NAME begins a chat, /help the rest."""
+WIDEST = 90
+"""Columns: longer rows are hard to read."""
 
 
 def introduce(state: Path) -> None:
     """Ask for a link, a name, and who may chat; then remember all of that. Nothing is made before the last answer."""
     from ..peer.offline import set_accept, set_handle
 
-    print(WELCOME)
+    tell(WELCOME)
     link = _answered("Join link or address of a server", NONE, _link)
-    print(ABOUT_NAMES)
+    tell(ABOUT_NAMES)
     handle = _answered("Your name", default_handle(), _handle)
-    print(ABOUT_REQUESTS)
+    tell(ABOUT_REQUESTS)
     whom: AcceptWhom = _answered("Who may chat", "ask", _whom)
     if link is None:
         set_handle(state, handle)
     else:
         join_server(state, link, handle)
     set_accept(state, whom)
-    print(GOODBYE)
+    tell(GOODBYE)
 
 
 def accept(options: Namespace) -> None:
@@ -59,6 +69,13 @@ def accept(options: Namespace) -> None:
     state = state_of(options, "peer")
     after = standing(state) if options.whom is None else set_accept(state, options.whom)
     print(after.accept or "ask at a terminal, contacts otherwise")
+
+
+def tell(paragraphs: Sequence[str]) -> None:
+    """Print them, broken between words."""
+    width = min(WIDEST, shutil.get_terminal_size().columns - 1)
+    for paragraph in paragraphs:
+        print(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False))
 
 
 def _answered(question: str, default: str, read: Callable[[str], AnswerT]) -> AnswerT:
