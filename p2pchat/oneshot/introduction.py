@@ -26,8 +26,8 @@ WELCOME = (
     ),
     "This peer is new. Three questions; Enter alone takes what stands in brackets.",
     (
-        "A server shows peers to each other; whoever runs it gives you a join link. Without one you reach people by "
-        "their address, and can join later: p2pchat join LINK"
+        "A server shows peers to each other; who runs it gives you a join link. Without one you reach people by "
+        "address, and can join later: p2pchat join LINK"
     ),
 )
 
