@@ -79,7 +79,11 @@ class EchoTests(BotCase):
 
 class NotifierTests(BotCase):
     def test_lines_that_matter(self) -> None:
-        """Of a log only the lines that match are sent, and of many at once the first ones and their number."""
+        """
+        Of a log only the lines that match are sent, and of many at once the first ones and their number.
+
+        Where that cannot be, its exit code says why.
+        """
         notifier = self.bot("notifier.py", "alice", "error|FAILED", stdin=subprocess.PIPE)
         assert notifier.stdin is not None
         notifier.stdin.write(b"compiling\nerror: no such grant\nlinking\nhalf a l")
@@ -93,8 +97,9 @@ class NotifierTests(BotCase):
         self.assertEqual(first, "half a line, and an error")
         self.assertEqual(more[:4], [f"FAILED {number}" for number in range(4)])
         self.assertEqual(more[4:], ["(and 46 more)", "the last error has no line end"])
+        self.refuses()
 
-    def test_refused(self) -> None:
+    def refuses(self) -> None:
         """Somebody unknown is 5, a bad pattern 2, no peer 6."""
         for words, code in ((("nobody", "x"), 5), (("alice", "("), 2), (("alice",), 2)):
             self.assertEqual(self.bot("notifier.py", *words, stderr=subprocess.DEVNULL).wait(PATIENCE), code)

@@ -328,6 +328,29 @@ class DamageTests(RecoveryCase):
         self.assertEqual((self.theirs(bob, "alice"), bob.told(api.Said)), (self.sent, []))
         self.assertEqual(len(self.lines(bob, api.Search(words="message 17"))), 1)
 
+    def test_the_search_index(self) -> None:
+        """Where the full-text index is damaged a start is refused like for any other damage, and it is made anew."""
+        self.put(self.bob)
+        connection = apsw.Connection(str(self.path))
+        connection.execute("DELETE FROM search_config")
+        connection.close()
+        with self.assertRaises(StoreCorrupt), open_offline(StateDirectory(self.state), PEER_SCHEMA):
+            pass
+        self.assertEqual(self.recover().lost, {})
+        bob = self.back()
+        self.assertEqual(len(self.lines(bob, api.Search(words="message 17"))), 1)
+
+    def test_stands_twice(self) -> None:
+        """Of what stands twice after pages were mixed up, one is taken."""
+        self.put(self.bob)
+        content = bytearray(self.path.read_bytes())
+        one, other = (self.page_of("entry", leaf) * PAGE for leaf in (2, 4))
+        content[one : one + PAGE] = content[other : other + PAGE]
+        self.path.write_bytes(content)
+        self.assertGreater(self.recover().damaged, 0)
+        bob = self.back()
+        self.assertEqual(self.theirs(bob, "alice"), self.sent)
+
     def test_only_in_the_wal(self) -> None:
         """What a killed process left in the WAL is read from there."""
         self.bob.crash()

@@ -60,19 +60,21 @@ def _look_through(links: Iterator[Link], seq: int, head: bytes, found: Faults) -
     while link is not None:
         following = next(links, None)
         right = next_head(head, link.data) if link.data is not None and link.seq == seq + 1 else link.head
-        if right != link.head and _follows(following, link.seq, right):
-            found.heads.append((link.entry, right))
-        elif right != link.head:
+        said = link.said if link.data is None else _said_in(link.data)
+        if said is None or (right != link.head and not _follows(following, link.seq, right)):
             found.bad.append(link.entry)
             right = link.head
-        if link.data is not None and link.entry not in found.bad[-1:] and _said_in(link.data) != link.said:
-            found.said.append((link.entry, *_said_in(link.data)))
+        elif right != link.head:
+            found.heads.append((link.entry, right))
+        elif said != link.said:
+            found.said.append((link.entry, *said))
         seq, head, link = link.seq, right, following
 
 
-def _said_in(data: bytes) -> tuple[bytes, int, int, int, str]:
+def _said_in(data: bytes) -> tuple[bytes, int, int, int, str] | None:
+    """What an entry says of itself; None if it cannot be read, and so was never stored like that."""
     judged = judge(data)
-    return judged.id, judged.number, judged.lamport, judged.time, judged.kind
+    return None if judged.refusal is not None else (judged.id, judged.number, judged.lamport, judged.time, judged.kind)
 
 
 def _chain(connection: apsw.Connection, stream: int) -> Iterator[Link]:
@@ -112,14 +114,7 @@ def _make_whole(connection: apsw.Connection, me: bytes, result: Salvaged, now: i
     """Make the rows fit each other again; the streams of ours in which something may be missing."""
     _restore_streams(connection, result.streams)
     _restore_people(connection, me, now)
-    faults = faults_of(connection)
-    connection.executemany("DELETE FROM entry WHERE entry = ?", ((entry,) for entry in faults.bad))
-    connection.executemany("UPDATE entry SET head = ?2 WHERE entry = ?1", faults.heads)
-    connection.executemany(
-        "UPDATE OR IGNORE entry SET id = ?2, number = ?3, lamport = ?4, written_at = ?5, kind = ?6 WHERE entry = ?1",
-        faults.said,
-    )
-    result.damaged += len(faults.bad)
+    result.damaged += _mend_entries(connection)
     drop_orphans(connection, result)
     changed(
         connection,
@@ -130,6 +125,24 @@ def _make_whole(connection: apsw.Connection, me: bytes, result: Salvaged, now: i
         (me,),
     )
     return _cut_at_gaps(connection, me, lost_ranges(connection, result))
+
+
+def _mend_entries(connection: apsw.Connection) -> int:
+    """Put right what contradicts itself, and delete what cannot be; how many entries that were."""
+    deleted, tried = 0, set[int]()
+    while any(faults := faults_of(connection)):
+        # What contradicts its bytes still, after those were taken for right, stands twice.
+        bad = [*faults.bad, *(entry for entry, *_ in faults.said if entry in tried)]
+        connection.executemany("DELETE FROM entry WHERE entry = ?", ((entry,) for entry in bad))
+        connection.executemany("UPDATE entry SET head = ?2 WHERE entry = ?1", faults.heads)
+        connection.executemany(
+            "UPDATE OR IGNORE entry SET id = ?2, number = ?3, lamport = ?4, written_at = ?5, kind = ?6 "
+            "WHERE entry = ?1",
+            faults.said,
+        )
+        tried |= {entry for entry, *_ in faults.said}
+        deleted += len(bad)
+    return deleted
 
 
 def lost_ranges(connection: apsw.Connection, result: Salvaged) -> list[tuple[int, int]]:

@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import apsw
 
 from p2pchat.core.errors import StateError, StoreCorrupt, StoreError, StoreFull
 from p2pchat.storage.directory import StateDirectory
-from p2pchat.storage.failures import DISK, store_error
+from p2pchat.storage.failures import DAMAGED, DISK, store_error
 from p2pchat.storage.files import NO_ROOM, sync_directory
 from p2pchat.storage.pages import DamagedFile
 from p2pchat.storage.query import row, rows
@@ -115,7 +116,9 @@ def _fault_of_copy(copy: Path, schema: Schema[TablesT], mending: Mending) -> str
             connection.close()
     except StoreCorrupt as error:
         return error.detail or "it is damaged"
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
+    except apsw.Error as error:
+        if isinstance(error, DISK) and not isinstance(error, DAMAGED):
+            raise
         return str(error)
 
 
@@ -124,7 +127,7 @@ def _fault_of_copy(copy: Path, schema: Schema[TablesT], mending: Mending) -> str
 
 def _replace(path: Path, schema: Schema[TablesT], mending: Mending, why: str, stamp: str) -> Recovered:
     new = path.with_name(f"{path.name}.recovering")
-    kept = path.with_name(f"{path.name}.damaged-{stamp}")
+    kept = _free_name(path, stamp)
     _remove(new)
     prepare(new, schema)
     try:
@@ -181,6 +184,13 @@ def _counts(path: Path) -> dict[str, int]:
         return {table: int((row(connection, f"SELECT count(*) FROM {table}") or (0,))[0]) for table in tables}
     finally:
         connection.close()
+
+
+def _free_name(path: Path, stamp: str) -> Path:
+    """Where the damaged one is kept; nothing that was kept before is in the way."""
+    suffixes = chain([""], (f".{number}" for number in count(2)))
+    names = (path.with_name(f"{path.name}.damaged-{stamp}{suffix}") for suffix in suffixes)
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def _keep(path: Path, kept: Path) -> None:

@@ -229,7 +229,10 @@ def check(path: Path, schema: Schema[TablesT], connection: apsw.Connection) -> i
             "install the newer one again, or choose another directory with --state DIR"
         )
     if connection.pragma("page_count") * connection.pragma("page_size") <= QUICK_CHECK_SIZE:
-        ((result,),) = connection.execute("PRAGMA quick_check(1)")
+        try:
+            ((result,),) = connection.execute("PRAGMA quick_check(1)")
+        except apsw.SQLError as error:  # a table that SQLite itself makes no sense of, such as the full-text index
+            raise corrupt(str(path), str(error)) from error
         if result != "ok":
             raise corrupt(str(path), str(result).splitlines()[-1])
     return int(version)
