@@ -51,6 +51,15 @@ MUTANTS = (
         "                stored = await self._write(two, batch, now)\n",
     ),
     Mutant(
+        "acknowledge before the commit, as strace sees it",
+        "p2pchat/peer/inbox.py",
+        "                stored = await self._write(two, batch, now)\n",
+        "                if selected is not None and selected.exchange is not None:\n"
+        "                    self._acknowledge(selected, selected.exchange, [Stored(each, 0) for each in batch])\n"
+        "                stored = await self._write(two, batch, now)\n",
+        ("tests.test_syncs",),
+    ),
+    Mutant(
         "accept before the commit",
         "p2pchat/storage/workers.py",
         '            self.connection.execute("COMMIT")\n',
@@ -126,6 +135,7 @@ MUTANTS = (
         "p2pchat/peer/chat.py",
         "        if selected is None or link is not selected.link or not link.alive:\n            return\n",
         "        if selected is None:\n            return\n",
+        ("tests.test_links",),
     ),
     Mutant(
         "what came over the older link is kept",
@@ -158,6 +168,7 @@ MUTANTS = (
         "p2pchat/storage/failures.py",
         "    return isinstance(told, StoreCorrupt) or isinstance(error, apsw.IOError) or not isinstance(error, DISK)\n",
         "    return isinstance(told, StoreCorrupt) or not isinstance(error, DISK)\n",
+        ("tests.test_workers",),
     ),
 )
 
@@ -195,7 +206,7 @@ def look_at(tests: Sequence[str], seeds: int, mutant: Mutant | None = None) -> s
     """What tests find wrong with a fresh copy, with a mistake or without one."""
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory)
-        for part in ("p2pchat", "tests", "docs"):
+        for part in ("p2pchat", "tests", "twisted", "docs"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         if mutant is not None:
             mutate(mutant, copy)

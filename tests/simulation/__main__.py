@@ -22,14 +22,13 @@ def tell(seed: int, whole: bool) -> bool:
 def many(first: int, count: int, stop_after: int) -> int:
     """Run many stories; how many went wrong."""
     began, bad = time.monotonic(), []
-    for seed in range(first, first + count):
+    for done, seed in enumerate(range(first, first + count), 1):
         wrong = fails(plot_of(seed))
         if wrong:
             bad.append(seed)
             print(f"seed {seed}: {wrong[:600]}", flush=True)
             if len(bad) == stop_after:
                 break
-        done = seed - first + 1
         if done % 1000 == 0:
             print(f"{done} seeds, {len(bad)} wrong, {time.monotonic() - began:.0f} s", flush=True)
     seconds = time.monotonic() - began

@@ -43,7 +43,8 @@ class Way:
     forgotten: set[str] = field(default_factory=set)
     """What was accepted, and then rolled away at the author."""
     withdrawn: set[str] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)
+    maybe_void: set[int] = field(default_factory=set)
+    """Numbers that somebody wanted to take back."""
     shown: set[str] = field(default_factory=set)
     """What the reader was told as new, since its disk was last rolled back."""
     last_shown: int = 0
@@ -52,6 +53,8 @@ class Way:
     """What the person there has before their eyes, or had."""
     rolled: bool = False
     """Whether one of the two disks was ever rolled back."""
+    rewritten: bool = False
+    """Whether the author's was."""
     doubts: list[tuple[str, int, int]] = field(default_factory=list)
     """(who was told, first, last) of the author's numbers."""
 
@@ -111,17 +114,21 @@ class Oracle:
         if text not in way.own_words(way.author.durable_contents()).texts:
             self.complain(f"I2: {text!r} was accepted, and is not durable at {author}")
 
-    def would_take_back(self, author: str, reader: str, text: str) -> None:
+    def would_take_back(self, author: str, reader: str, text: str, number: int) -> None:
         """It may be taken back; if the process ends before it says so nobody knows."""
-        self.ways[author, reader].accepted.pop(text, None)
+        way = self.ways[author, reader]
+        way.accepted.pop(text, None)
+        way.maybe_void.add(number)
 
     def keeps(self, author: str, reader: str, text: str, number: int) -> None:
         """It was not taken back."""
         self.ways[author, reader].accepted[text] = number
 
     def takes_back(self, author: str, reader: str, text: str) -> None:
-        """It was taken back: nobody must ever read it."""
-        self.ways[author, reader].withdrawn.add(text)
+        """It was taken back: nobody must ever read it, unless a backup knew nothing of its having left."""
+        way = self.ways[author, reader]
+        if not way.rewritten:
+            way.withdrawn.add(text)
 
     def sends_again(self, author: str, reader: str, first: int, last: int) -> None:
         """Somebody wants messages to be sent again that count as delivered."""
@@ -222,7 +229,8 @@ class Oracle:
             self.complain(f"{name} is told that {way.name} #{event.first} to #{event.last} are in doubt, for no reason")
 
     def _not_delivered(self, way: Way, event: NotDelivered) -> None:
-        if self._honest_way(way):
+        # A message and its void have one id: after a backup was restored on one side of that the other one may come.
+        if self._honest_way(way) and not (way.rewritten and event.number in way.maybe_void):
             self.complain(f"{way.name} #{event.number} was refused: {event.reason}")
 
     # --- disks
@@ -236,6 +244,7 @@ class Oracle:
             there = way.own_words(contents).texts
             way.rolled = True
             if machine is way.author:
+                way.rewritten = True
                 way.confirmed.clear()
                 way.owed.clear()
                 way.old.clear()

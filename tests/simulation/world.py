@@ -219,7 +219,7 @@ class World:
                 self.note(f"{name} has taken back #{number}")
                 self.oracle.takes_back(name, other, text)
 
-        self.oracle.would_take_back(name, other, text)
+        self.oracle.would_take_back(name, other, text, number)
 
         process.run(take_back())
 
