@@ -38,6 +38,11 @@ class Terminal:
         self._from = 0
 
     @property
+    def raw(self) -> bytes:
+        """Everything that was written, as it was."""
+        return self._raw
+
+    @property
     def told(self) -> str:
         """Everything that was written, as text."""
         return _ESCAPES.sub("", self._raw.decode("utf-8", "replace")).replace("\r", "")

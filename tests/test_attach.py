@@ -83,6 +83,23 @@ class AttachTests(Background):
         self.assertEqual(bare.wait(), 0)
         self.assert_alive()
 
+    def test_plain(self) -> None:
+        """--plain writes nothing but text, and so does TERM=dumb; what a bar would say is said."""
+        for words, term in ((["attach", "--plain"], "xterm"), (["--plain"], "xterm"), (["attach"], "dumb")):
+            self.environment["TERM"] = term
+            alice = self.attach("alice", *words)
+            alice.wait_for("/quit leaves, /stop ends the peer")
+            alice.type("/connect bob")
+            alice.wait_for("you write to bob: ")
+            alice.type("hello")
+            alice.wait_for("(queued for bob): hello")
+            alice.type("/status")
+            alice.wait_for("waiting to be delivered: bob ")
+            alice.type("/quit")
+            self.assertEqual(alice.wait(), 0)
+            self.assertNotIn(b"\x1b", alice.raw)
+        self.assert_alive()
+
     def test_no_terminal(self) -> None:
         """Without a terminal it is 2, and what programs use instead is named."""
         result = subprocess.run(

@@ -59,11 +59,12 @@ class OptionsTests(SynchronousTestCase):
         settings = self.parse(
             *("--name", "alice", "--join", link, "--join", "lab2", "--listen-port", "0", "--dial-port", "7000"),
             *("--interface", "127.0.0.1", "--to", "bob", "--input", "notes.txt", "--transcript", "chat.txt"),
-            *("--accept", "all", "--timeout", "30", "--trust-first"),
+            *("--accept", "all", "--timeout", "30", "--trust-first", "--plain"),
         )
         self.assertEqual(settings.join, (parse_join_link(link), parse_join_link("lab2")))
         self.assertEqual((settings.input, settings.transcript), (f"{Path.cwd()}/notes.txt", Path.cwd() / "chat.txt"))
         self.assertEqual((settings.timeout, settings.trust_first, settings.accept), (30.0, True, "all"))
+        self.assertEqual((settings.plain, self.parse().plain), (True, False))
         self.assertEqual(self.parse("--to", "bob", "--input", "-").input, "-")
 
     def test_wrong(self):

@@ -84,6 +84,15 @@ class TypedTests(SynchronousTestCase):
         recall.add("new")
         self.assertEqual(recall.lines(), ["new"])
 
+    def test_forgotten_elsewhere(self):
+        """What was sent by name from another chat goes too: whose it was is not known any more."""
+        other = self.open(CAROL.id)
+        for line in ("@bob a secret", "/msg bob another", "/connect bob about it", "stays", "/msgs", "/status"):
+            other.add(line)
+        forget_typed(self.state, BOB.id)
+        self.assertEqual(other.lines(), ["stays", "/msgs", "/status"])
+        self.assertEqual(self.files()[0].stat().st_mode & 0o777, 0o600)
+
     def test_damaged(self):
         """Half a line, other people's bytes and a directory in its place are left out, and nothing is raised."""
         recall = self.open()
