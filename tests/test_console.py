@@ -277,6 +277,18 @@ class ConsoleTests(SynchronousTestCase):
         self.assertIn("no chat has the number 7", self.screen.rows[-1])
         self.assertEqual(self.console.conversation.current_id, BOB.id)
 
+    def test_receipts_of_before(self):
+        """A terminal that comes later knows from the store how far the other side had come."""
+        screen = FakeScreen()
+        console = Console(self.api, self.clock, screen, lambda: None, at_once, has_bar=True)
+        self.addCleanup(console.stop)
+        line = {"person": BOB, "author": "alice", "text": "", "kind": "text", "at": 0, "arrived": 0, "mine": True}
+        self.api.lines = [
+            api.StoredLine(entry=n, number=n, state="seen" if n < 3 else "queued", **line) for n in (1, 2, 3)
+        ]
+        self.successResultOf(console.typed_at_prompt("/msg bob", None))
+        self.assertEqual(console.overview.facts(console.conversation.current)["receipts"], "bob: delivered #2, seen #2")
+
     def test_verified_at_once(self):
         """That somebody is verified is known to the bar without waiting for an event."""
         self.type("/msg bob")

@@ -56,6 +56,10 @@ class Screen(Protocol):
         """What was typed in the chat with the id `person` cannot be called back any more."""
 
 
+RECENT = 50
+"""Lines of a chat that is turned to in which the bar looks for how far one's own had come."""
+
+
 @dataclass(slots=True)
 class _Typed:
     line: str
@@ -96,6 +100,7 @@ class Console:
         self._leave = leave
         self._narrator = Narrator()
         self._looks = looks
+        self._has_bar = has_bar
         self._browser = Browser(held, self.conversation, screen.show)
         self._recall = Recall(held, self._browser, self._say, screen.forget, aside, clock.seconds)
         self._receipts = Teller(Receipts(silent=has_bar), clock, screen.show)
@@ -300,6 +305,9 @@ class Console:
         self._tell_read(self.conversation.switch(person))
         self.overview.meet(person)
         self.overview.turn_to(person.id)
+        if self._has_bar:
+            recent = self._api.execute(api.ShowLines(who=person.id, count=RECENT))
+            recent.addCallbacks(self._recall_receipts, lambda _: None)
         self._screen.prompt_changed()
         if self._looks:
             try:
@@ -307,6 +315,11 @@ class Console:
             except UserError as error:
                 self._say(f"what was said before cannot be shown: {error}")
             self._tell_read(self.conversation.read())
+
+    def _recall_receipts(self, reply: api.Reply) -> None:
+        if isinstance(reply, api.Lines):
+            self.overview.recall(reply.lines)
+            self._screen.prompt_changed()
 
     def _tell_read(self, read: api.Displayed | None) -> None:
         if read is not None:
