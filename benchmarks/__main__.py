@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.chat import ChatSizes, measure_chat
+from benchmarks.flow import FlowSizes, measure_flow
+from benchmarks.history import HistorySizes, measure_history
 from benchmarks.processes import BenchmarkFailed
+from benchmarks.screen import ScreenSizes, measure_screen
 from benchmarks.server import ServerSizes, measure_server
 from benchmarks.start import StartSizes, measure_start
 from benchmarks.table import Row, table
@@ -21,6 +24,9 @@ FULL: dict[str, Measure] = {
     "server": lambda state: measure_server(state, ServerSizes()),
     "chat": lambda state: measure_chat(state, ChatSizes()),
     "start": lambda state: measure_start(state, StartSizes()),
+    "history": lambda state: measure_history(state, HistorySizes()),
+    "flow": lambda state: measure_flow(state, FlowSizes()),
+    "screen": lambda state: measure_screen(state, ScreenSizes()),
 }
 """What is measured, by name."""
 
@@ -28,6 +34,9 @@ QUICK: dict[str, Measure] = {
     "server": lambda state: measure_server(state, ServerSizes(20, 40, 20, 20, 2)),
     "chat": lambda state: measure_chat(state, ChatSizes(2, 10, 1, 300, 100)),
     "start": lambda state: measure_start(state, StartSizes(2, 1)),
+    "history": lambda state: measure_history(state, HistorySizes(2_000, 1, 3)),
+    "flow": lambda state: measure_flow(state, FlowSizes(200, 1_000, 100, 256)),
+    "screen": lambda state: measure_screen(state, ScreenSizes(1, 10, 100, 60, 0.5)),
 }
 """The same with small numbers."""
 

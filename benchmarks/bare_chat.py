@@ -166,7 +166,7 @@ class Talk:
             had: Deferred[None] = Deferred()
             self._link.on_have = lambda had=had: had.callback(None)  # type: ignore[misc]
             started = time.perf_counter()
-            self._link.say([bytes(size)], durable)
+            self._link.say([b"x" * size], durable)
             await had
             seconds.append(time.perf_counter() - started)
         return seconds
@@ -174,7 +174,7 @@ class Talk:
     async def _in_flight(self, count: int, size: int, durable: bool, window: int) -> float:
         """Seconds for `count` messages, of which `window` are under way."""
         done: Deferred[None] = Deferred()
-        text = bytes(size)
+        text = b"x" * size
         first = self._link.acknowledged
         waiting = deque([text] * count)
 

@@ -1,7 +1,7 @@
 """
 A real peer in a program of the benchmark, which holds its api as any program may.
 
-    python -m benchmarks.chatter STATE NAME
+    python -m benchmarks.chatter STATE NAME [PORT]
 """
 
 import sys
@@ -9,22 +9,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from benchmarks.lines import Answer, run, serve
 from p2pchat import api
 from p2pchat.config import PeerSettings
 from p2pchat.peer.service import PeerService
 
+SAID_AT_ONCE = 500
+"""Messages that wait for their commit while many are queued; a peer refuses more than a few thousand."""
+
 
 class Chatter:
     """The questions of the benchmark."""
 
-    def __init__(self, service: PeerService) -> None:
+    def __init__(self, service: PeerService, reactor: Any) -> None:
         self._service = service
+        self._reactor = reactor
         self._who = ""
         self._opened: Deferred[None] = Deferred()
         self._delivered: Deferred[None] = Deferred()
+        self._arrived: Deferred[None] = self._delivered
         self._missing = 0
         self._more: list[Any] = []
         service.subscribe(self._take)
@@ -38,9 +44,18 @@ class Chatter:
                 return await self._one_by_one(**values)
             case "in_flight":
                 return await self._in_flight(**values)
+            case "queue":
+                await self._queue(**values)
+            case "drain":
+                return await self._drain(**values)
+            case "paced":
+                return await self._paced(**values)
+            case "search":
+                return await self._search(**values)
         return {"commits": self._commits}
 
     async def _connect(self, address: str) -> None:
+        self._opened = Deferred()
         await self._service.execute(api.Connect(who=address))
         await self._opened
 
@@ -67,6 +82,44 @@ class Chatter:
         await arrived
         return {"seconds": time.perf_counter() - started, "commits": self._commits - commits}
 
+    async def _queue(self, count: int, size: int) -> None:
+        """Say so many to somebody who is away, a few of them at a time on their way to the disk."""
+        self._arrived = self._expect(count)
+        for first in range(0, count, SAID_AT_ONCE):
+            await gatherResults([self._say(size) for _ in range(min(SAID_AT_ONCE, count - first))])
+
+    async def _drain(self, address: str) -> Answer:
+        """Seconds from an open chat until everything that was queued is delivered."""
+        await self._connect(address)
+        started = time.perf_counter()
+        await self._arrived
+        return {"seconds": time.perf_counter() - started}
+
+    async def _paced(self, rate: int, seconds: float, size: int) -> Answer:
+        """Say so many a second; how many that were."""
+        started, said = self._reactor.seconds(), 0
+        while (passed := self._reactor.seconds() - started) < seconds:
+            due = int(passed * rate) + 1
+            for _ in range(due - said):
+                self._say(size)
+            said = due
+            await deferLater(self._reactor, 1 / rate)
+        return {"said": said}
+
+    async def _search(self, words: str, inside: bool) -> Answer:
+        """Seconds for the first page of what holds these words, in one chat or in all."""
+        who = "" if not inside else await self._only_contact()
+        started = time.perf_counter()
+        lines = await self._service.execute(api.Search(words=words, who=who))
+        seconds = time.perf_counter() - started
+        assert isinstance(lines, api.Lines)
+        return {"seconds": seconds, "found": len(lines.lines)}
+
+    async def _only_contact(self) -> str:
+        people = await self._service.execute(api.Contacts())
+        assert isinstance(people, api.People)
+        return people.people[0].id
+
     def _expect(self, count: int) -> Deferred[None]:
         self._missing = count
         self._delivered = Deferred()
@@ -81,7 +134,8 @@ class Chatter:
                 self._service.execute(api.Confirm(who=person.id))
             case api.Opened(person=person):
                 self._who = person.id
-                self._opened.callback(None)
+                if not self._opened.called:
+                    self._opened.callback(None)
             case api.Delivered(numbers=numbers):
                 self._missing -= len(numbers)
                 for _ in numbers[: len(self._more)]:
@@ -101,11 +155,12 @@ async def start() -> None:
     """Start the peer, and say where it listens."""
     from twisted.internet import reactor
 
+    port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     settings = PeerSettings(
-        state=Path(sys.argv[1]), name=sys.argv[2], listen_port=0, dial_port=0, interface="127.0.0.1", accept="all"
+        state=Path(sys.argv[1]), name=sys.argv[2], listen_port=port, dial_port=0, interface="127.0.0.1", accept="all"
     )
     service = PeerService(settings, reactor)
-    chatter = Chatter(service)
+    chatter = Chatter(service, reactor)
     service.startService()
     await service.started
     assert service.peer is not None

@@ -56,6 +56,11 @@ class Daemon:
         line, self._data = self._data.split(b"\n", 1)
         return line.decode()
 
+    def says_within(self, seconds: float) -> bool:
+        """Whether it says something in that time."""
+        assert self._process.stdout is not None
+        return b"\n" in self._data or bool(select.select([self._process.stdout], [], [], seconds)[0])
+
     def read_until(self, sign: str) -> str:
         """Its lines up to one with `sign` in it, and that one. Raises BenchmarkFailed."""
         while sign not in (line := self.read_line()):
@@ -69,13 +74,7 @@ class Daemon:
 
     def end(self) -> None:
         """Ask it to end, and make it."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        _end(self._process)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -112,11 +111,35 @@ class Stage(ExitStack):
         self.callback(program.end)
         return program
 
+    def process(self, *words: str, stdin: Any = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+        """Start a process whose output is of no interest."""
+        process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.DEVNULL, cwd=ROOT)
+        self.callback(_end, process)
+        return process
+
     def daemon(self, *words: str) -> Daemon:
         """Start any other process."""
         daemon = Daemon(*words)
         self.callback(daemon.end)
         return daemon
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def peer_words(state: Path, *words: str) -> tuple[str, ...]:
+    """A real peer on loopback, on any ports, who accepts everybody."""
+    return (
+        TWISTD, "-n", "p2pchat-peer", "--state", str(state), "--name", state.name, "--listen-port", "0",
+        "--dial-port", "0", "--interface", "127.0.0.1", "--accept", "all", *words,
+    )  # fmt: skip
 
 
 def cpu_seconds(pid: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import P2PCHAT, TWISTD, Daemon, Stage
+from benchmarks.processes import P2PCHAT, Daemon, Stage, peer_words
 from benchmarks.server import start_bare_server, start_server
 from benchmarks.table import Row, middle
 
@@ -27,13 +27,10 @@ def measure_start(state: Path, sizes: StartSizes) -> Iterator[Row]:
     with Stage() as stage:
         _, link, _ = start_server(stage, state / "server")
         _, port = start_bare_server(stage)
-        peer = (
-            TWISTD, "-n", "p2pchat-peer", "--state", str(state / "peer"), "--name", "peer", "--join", link,
-            "--listen-port", "0", "--dial-port", "0", "--interface", "127.0.0.1", "--accept", "all",
-        )  # fmt: skip
-        _until(peer, "online at")  # makes its key and its database
+        peer = peer_words(state / "peer", "--join", link)
+        seconds_until(peer, "online at")  # makes its key and its database
         bare = (sys.executable, "-m", "benchmarks.bare_online", str(port))
-        online = [(_until(peer, "online at"), _until(bare, "online")) for _ in range(sizes.peers)]
+        online = [(seconds_until(peer, "online at"), seconds_until(bare, "online")) for _ in range(sizes.peers)]
     yield _row("twistd p2pchat-peer until online (bare: Twisted, link, registered)", online)
 
 
@@ -46,7 +43,7 @@ def _timed(*commands: tuple[str, ...]) -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def _until(command: tuple[str, ...], sign: str) -> float:
+def seconds_until(command: tuple[str, ...], sign: str) -> float:
     """Seconds from the start of a daemon until it says `sign`."""
     started = time.monotonic()
     daemon = Daemon(*command)

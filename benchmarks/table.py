@@ -20,6 +20,8 @@ class Row:
     least: float | None = None
     """The ratio to the bare figure that it must have at least."""
     note: str = ""
+    under: float | None = None
+    """What the figure itself, in its unit, may be at most."""
 
     @property
     def ratio(self) -> float | None:
@@ -31,17 +33,22 @@ class Row:
     @property
     def reached(self) -> bool | None:
         """Whether it is as it should be; None where nothing is said about it."""
-        ratio = self.ratio
-        if ratio is None or (self.most is None and self.least is None):
-            return None
-        return (self.most is None or ratio <= self.most) and (self.least is None or ratio >= self.least)
+        judged = [self.ratio <= self.most] if self.ratio is not None and self.most is not None else []
+        judged += [self.ratio >= self.least] if self.ratio is not None and self.least is not None else []
+        judged += [self.product <= self.under] if self.product is not None and self.under is not None else []
+        return all(judged) if judged else None
 
     def cells(self) -> tuple[str, ...]:
         """What stands in its columns."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        bound = f"<= {self.most:g}" if self.most is not None else f">= {self.least:g}" if self.least is not None else ""
+        bounds = (
+            "" if self.most is None else f"<= {self.most:g}",
+            "" if self.least is None else f">= {self.least:g}",
+            "" if self.under is None else f"<= {self.under:g} {self.unit}",
+        )
         verdict = {None: "", True: "yes", False: "NO"}[self.reached]
-        return (self.name, self.unit, _figure(self.product), _figure(self.bare), ratio, bound, verdict, self.note)
+        target = ", ".join(filter(None, bounds))
+        return (self.name, self.unit, _figure(self.product), _figure(self.bare), ratio, target, verdict, self.note)
 
 
 HEADINGS = ("what", "unit", "p2pchat", "bare", "ratio", "target", "reached", "")

@@ -1,0 +1,111 @@
+"""What a person feels at a terminal: until it is on the screen, until a key is, and what it costs to leave it there."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.keyboard import Keyboard
+from benchmarks.processes import P2PCHAT, Program, Stage, cpu_seconds, peer_words
+from benchmarks.table import Row, middle, percentile
+
+KEY_EVERY = 0.05
+"""Seconds from a key on the screen to the next one: a fast typist."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSizes:
+    """How much is done."""
+
+    attached: int = 9
+    """Terminals, one after the other."""
+    keys: int = 300
+    rate: int = 500
+    """Messages a second that arrive while somebody types."""
+    size: int = 60
+    """Bytes of text of each."""
+    idle: float = 20.0
+    """Seconds in which nothing is done."""
+
+
+def measure_screen(state: Path, sizes: ScreenSizes) -> Iterator[Row]:
+    """All rows about a terminal, measured from its outside."""
+    with Stage() as stage:
+        peer = stage.process(*peer_words(state / "peer"), stdin=subprocess.DEVNULL)
+        author = stage.program("chatter", str(state / "author"), "author")
+        author.ask(what="connect", address=_address(state / "peer"))
+        words = (P2PCHAT, "attach", "--state", str(state / "peer"))
+        seconds = [_attach(words) for _ in range(sizes.attached)]
+        slowest = f"slowest of {len(seconds)}: {max(seconds) * 1e3:.0f} ms"
+        yield Row(
+            "p2pchat attach until a key is on the screen",
+            "ms",
+            middle(seconds) * 1e3,
+            note=slowest,
+            under=500,
+        )
+        with Keyboard(*words) as keyboard:
+            keyboard.press_until_shown()
+            yield from _idle(peer.pid, keyboard.pid, sizes)
+            yield from _type(keyboard, author, sizes)
+
+
+def _attach(words: tuple[str, ...]) -> float:
+    with Keyboard(*words) as keyboard:
+        return keyboard.press_until_shown()
+
+
+def _idle(peer: int, terminal: int, sizes: ScreenSizes) -> Iterator[Row]:
+    time.sleep(1.0)
+    before, started = (cpu_seconds(peer), cpu_seconds(terminal)), time.monotonic()
+    time.sleep(sizes.idle)
+    passed = time.monotonic() - started
+    for name, pid, used in (
+        ("peer with one chat open", peer, before[0]),
+        ("its terminal", terminal, before[1]),
+    ):
+        yield Row(
+            f"idle CPU of {name}",
+            "%",
+            (cpu_seconds(pid) - used) / passed * 100,
+            under=0.2,
+        )
+
+
+def _type(keyboard: Keyboard, author: Program, sizes: ScreenSizes) -> Iterator[Row]:
+    quiet = _press(keyboard, max(1, sizes.keys // 3))
+    seconds = sizes.keys * KEY_EVERY * 1.2 + 1
+    author.put(what="paced", rate=sizes.rate, seconds=seconds, size=sizes.size)
+    time.sleep(min(1.0, seconds / 4))
+    busy = _press(keyboard, sizes.keys)
+    said = author.answer()["said"] / seconds
+    for name, values, under in (
+        ("nothing arrives", quiet, None),
+        (f"{said:.0f} messages/s arrive", busy, 20.0),
+    ):
+        for part, percent in ((0.5, "p50"), (0.99, "p99")):
+            bound = under if part > 0.5 else None
+            yield Row(
+                f"key to echo while {name}, {percent}",
+                "ms",
+                percentile(values, part) * 1e3,
+                under=bound,
+            )
+
+
+def _press(keyboard: Keyboard, count: int) -> list[float]:
+    seconds = []
+    for _ in range(count):
+        keyboard.read_for(KEY_EVERY)
+        seconds.append(keyboard.press_until_shown())
+    return seconds
+
+
+def _address(state: Path) -> str:
+    """Where a peer that has just been started listens."""
+    words = (P2PCHAT, "status", "--json", "--state", str(state))
+    while (said := subprocess.run(words, capture_output=True, check=False)).returncode:
+        time.sleep(0.1)
+    return str(json.loads(said.stdout)["myself"]["listens"][0])
