@@ -93,7 +93,8 @@ class Commands:
         fails with it.
         """
         identifier = self._someone(who)
-        if self._peer.people.facts(identifier).blocked:
+        contact = self._peer.people.contact(identifier)
+        if contact is not None and contact.blocked_at is not None:
             called = self._called(who, identifier)
             raise UserError(f"{called} is blocked; /unblock {called} first")
         try:

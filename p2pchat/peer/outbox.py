@@ -66,9 +66,10 @@ class Outbox:
         if len(self._drafts) >= MAX_DRAFTS:
             raise OutboxFull("too many messages wait for the disk; try again in a moment")
         draft = Draft(text, self._environment.random(16), self._environment.wall())
-        self.waiting.check(self._uncommitted + 1, self._uncommitted_bytes + _size(draft))
+        size = self._uncommitted_bytes + _size(draft)
+        self.waiting.check(self._uncommitted + 1, size)
         self._uncommitted += 1
-        self._uncommitted_bytes += _size(draft)
+        self._uncommitted_bytes = size
         accepted: Deferred[Queued] = Deferred()
         self._drafts.append((draft, accepted))
         if not self._appending:

@@ -45,6 +45,8 @@ class People:
         self._environment = environment
         self._now_of = now_of
         self._contacts: dict[bytes, Contact] = {}
+        self._petnames: dict[str, bytes] = {}
+        """Folded, and whose they are: a program asks for one with each message."""
         self._consents: dict[bytes, tuple[Scope, float]] = {}
         self._looks: frozenset[str] = frozenset()
         """What the petnames look like."""
@@ -136,6 +138,8 @@ class People:
 
     def _take(self, contacts: Iterable[Contact]) -> None:
         self._contacts = {contact.peer: contact for contact in contacts}
+        # The store tells apart what differs in other than ASCII capitals; then the first one has the name.
+        self._petnames = {each.petname.casefold(): each.peer for each in reversed(self._contacts.values())}
         self._looks = frozenset(name_skeleton(contact.petname) for contact in self._contacts.values())
 
     def _holders(self, handle: str) -> set[bytes]:
@@ -160,8 +164,7 @@ class People:
 
     def named(self, petname: str) -> bytes | None:
         """Who has this petname: it is asked before anything else that a word may mean."""
-        wanted = petname.strip().casefold()
-        return next((each.peer for each in self._contacts.values() if each.petname.casefold() == wanted), None)
+        return self._petnames.get(petname.strip().casefold())
 
     def resolve(self, who: str, *, contact_only: bool = False) -> bytes:
         """
