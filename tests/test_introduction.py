@@ -47,7 +47,7 @@ class FirstRunTests(Background):
 
     def test_ten_lines(self) -> None:
         """It explains itself in ten lines of 80 columns, and breaks between words where there are fewer."""
-        for columns, most in ((80, 10), (40, 20)):
+        for columns, most in ((80, 10), (40, 22)):
             self.patch(os, "environ", {**os.environ, "COLUMNS": str(columns)})
             told = io.StringIO()
             with redirect_stdout(told):
