@@ -54,8 +54,8 @@ class Forgetting:
     def out_of_reach(self, name: str) -> str:
         """What forgetting cannot delete, in one line."""
         return (
-            f"not in reach: what {name} has, backups and snapshots of this machine, transcripts and exports, and "
-            "what a terminal still shows"
+            f"not in reach: what {name} has, backups and snapshots of this machine, transcripts and exports, what "
+            "p2pchat recover kept (*.damaged-*), and what a terminal still shows"
         )
 
     async def set_retention(self, wire: bytes | None, days: int | None) -> None:
