@@ -294,6 +294,7 @@ class ConsoleTests(SynchronousTestCase):
         self.type("/msg bob")
         self.api.people[BOB.id] = person("bob", id=BOB.id, chat="open", standing="verified")
         self.type("/verify yes")
+        self.assertIn("-- bob is verified", self.screen.rows)
         self.assertEqual(self.console.conversation.current.standing, "verified")
         self.type("/status")
         self.assertIn("-- bob: verified", self.screen.rows)

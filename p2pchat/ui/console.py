@@ -358,7 +358,7 @@ class Console:
     # --- words
 
     def _tell(self, asked: api.Command | Fingerprint, reply: api.Reply) -> None:
-        self._say(*answer(asked, reply))
+        self._say(*answer(self.conversation.named(asked), reply))
         match asked:
             case api.Status():
                 self._say(*self.overview.facts(self.conversation.current).values())

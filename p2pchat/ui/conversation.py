@@ -7,13 +7,17 @@ line to somebody else. Somebody who asks is pending; `the_only_request` guards `
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
+
+from msgspec.structs import replace
 
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 
-from .actions import AcceptRequest
+from .actions import AcceptRequest, Fingerprint
 from .words import name_of, short_id
+
+AskedT = TypeVar("AskedT", bound=api.Command | Fingerprint)
 
 ON_SCREEN = 2.0
 """Seconds that a request must have been on the screen before `/accept` takes it without a name: time to read it."""
@@ -92,6 +96,12 @@ class Conversation:
     def current_id(self) -> str | None:
         """The id of the current chat's person."""
         return self.current.id if self.current else None
+
+    def named(self, asked: AskedT) -> AskedT:
+        """A command that was meant for the current chat, with the name of its person in place of their id."""
+        if isinstance(asked, Fingerprint) or self.current is None or getattr(asked, "who", None) != self.current.id:
+            return asked
+        return replace(asked, who=self.current.name)
 
     @property
     def prompt(self) -> str:
