@@ -46,7 +46,7 @@ AT_ONCE = 500
 CHARACTERS_AT_ONCE = 32_768
 """Lines, and characters in them, written before the input line is drawn again: some milliseconds of work."""
 
-BETWEEN_PRINTS = 0.03
+BETWEEN_PRINTS = 0.05
 """Seconds of which keys have all: however fast lines arrive, the input line is put away no more often."""
 
 BETWEEN_BARS = 0.1
@@ -188,7 +188,8 @@ class Prompt(Service):
                 left_out = False
         if left_out and token is not None and self.console is not None:
             self.console.missed([token])
-        self._in_terminal(self._kick)
+        if not self._kicked:  # else it looks again when it has printed
+            self._in_terminal(self._kick)
 
     def prompt_changed(self) -> None:
         """Draw the prompt again if it is another one, and the bar soon."""
