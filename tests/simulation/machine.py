@@ -33,7 +33,7 @@ from p2pchat.storage.settings import STORE_SETTING
 
 from .disk import Disk, File, database_file
 from .network import PORT, Network, Plug, SimulatedDialler
-from .reading import Contents, Eye, held_in, look_into
+from .reading import Contents, Eye, ResultT, confirmed_in, held_in, look_into
 
 WALL = 1_790_000_000_000
 """Where wall clocks begin, ms since 1970: September 2026."""
@@ -357,11 +357,19 @@ class Machine:
 
     def durably_holds(self, stream: bytes) -> int:
         """Up to where it has a stream if the power fails now."""
+        return self._ask(lambda connection: held_in(connection, stream)) or 0
+
+    def confirmed_by(self, reader: "Machine") -> dict[int, int]:
+        """By stream: up to where it durably knows that a reader has it."""
+        return self._ask(lambda connection: confirmed_in(connection, reader.identity.id)) or {}
+
+    def _ask(self, question: Callable[[apsw.Connection], ResultT]) -> ResultT | None:
+        """Look at what is durable of its database; None if there is none."""
         connection = None if self.process is None else self.process.connection
         if self.disk.clean and connection is not None:
             with self.disk.observed():
-                return held_in(connection, stream)
-        return look_into(self.disk.durable, database_file(self.name), lambda each: held_in(each, stream)) or 0
+                return question(connection)
+        return look_into(self.disk.durable, database_file(self.name), question)
 
     def _look(self, connection: apsw.Connection | None) -> Contents:
         if connection is None:

@@ -32,11 +32,9 @@ class Way:
     """Text to number: what must be on the author's disk."""
     delivered: set[str] = field(default_factory=set)
     """What must be on the reader's disk."""
-    confirmed: dict[str, int] = field(default_factory=dict)
-    """Text to number: what the author was told is delivered, and knows."""
     owed: set[int] = field(default_factory=set)
-    """Numbers of those that were rolled away at the reader: the author must be told of the doubt."""
-    old: set[str] = field(default_factory=set)
+    """Numbers that were rolled away at the reader, delivered by the author's disk: the author must be told of them."""
+    old: dict[str, int] = field(default_factory=dict)
     """Of those, what the reader's lost database had: never new again, unless the author sends it again."""
     bereft: set[str] = field(default_factory=set)
     """What was durable at the reader, and then rolled away."""
@@ -133,7 +131,7 @@ class Oracle:
     def sends_again(self, author: str, reader: str, first: int, last: int) -> None:
         """Somebody wants messages to be sent again that count as delivered."""
         way = self.ways[author, reader]
-        way.old -= {text for text, number in way.confirmed.items() if first <= number <= last}
+        way.old = {text: number for text, number in way.old.items() if not first <= number <= last}
 
     def displays(self, reader: str, author: str, entry: int) -> None:
         """Everything up to an entry is before somebody's eyes."""
@@ -198,10 +196,8 @@ class Oracle:
                 self.complain(f"I1: {way.name} #{number} is told as delivered, and there is no such message")
             elif text not in durable and text not in way.bereft:
                 self.complain(f"I1: {way.name} #{number} {text!r} is told as delivered, and is not durable there")
-            else:
-                way.confirmed[text] = number
-                if text in durable:
-                    way.delivered.add(text)
+            elif text in durable:
+                way.delivered.add(text)
 
     def _seen(self, way: Way, event: Seen) -> None:
         if not self._honest_way(way):
@@ -245,7 +241,6 @@ class Oracle:
             way.rolled = True
             if machine is way.author:
                 way.rewritten = True
-                way.confirmed.clear()
                 way.owed.clear()
                 way.old.clear()
                 way.forgotten |= way.accepted.keys() - there
@@ -259,11 +254,19 @@ class Oracle:
             else:
                 there_before = way.own_words(before).texts
                 way.bereft |= there_before - there
-                gone = (way.confirmed.keys() & there_before) - there
-                way.owed |= {way.confirmed[text] for text in gone}
-                way.old = way.old | gone if lost else set()
+                gone = self._confirmed(way, there_before - there)
+                way.owed |= set(gone.values())
+                way.old = {**way.old, **gone} if lost else {}
                 way.delivered &= there
                 way.shown &= there
+
+    def _confirmed(self, way: Way, texts: set[str]) -> dict[str, int]:
+        """Those that are delivered by the author's disk, with their numbers."""
+        confirmed = way.author.confirmed_by(way.reader)
+        lines = way.own_words(way.author.contents()).lines
+        return {
+            line.text: line.number for line in lines if line.text in texts and line.seq <= confirmed.get(line.stream, 0)
+        }
 
     def look(self, machine: Machine) -> None:
         """I1 to I4 on a disk, if it may have changed."""

@@ -135,3 +135,11 @@ def look_into(files: dict[str, bytes], path: Path, look: Callable[[apsw.Connecti
 def held_in(connection: apsw.Connection, stream: bytes) -> int:
     """Up to where a database has a stream; 0 if it has nothing of it."""
     return next((int(seq) for (seq,) in connection.execute("SELECT seq FROM stream WHERE name = ?", (stream,))), 0)
+
+
+def confirmed_in(connection: apsw.Connection, reader: bytes) -> dict[int, int]:
+    """By stream: up to where a reader has it, as a database knows."""
+    rows = connection.execute(
+        "SELECT vector.stream, seq FROM vector JOIN party ON party.party = reader WHERE peer = ?", (reader,)
+    )
+    return dict(rows)
