@@ -32,8 +32,8 @@ class Way:
     """Text to number: what must be on the author's disk."""
     delivered: set[str] = field(default_factory=set)
     """What must be on the reader's disk."""
-    owed: set[int] = field(default_factory=set)
-    """Numbers that were rolled away at the reader, delivered by the author's disk: the author must be told of them."""
+    owed: dict[str, int] = field(default_factory=dict)
+    """Text to number: what was rolled away at the reader, and the author had for delivered: they must be told."""
     old: dict[str, int] = field(default_factory=dict)
     """Of those, what the reader's lost database had: never new again, unless the author sends it again."""
     bereft: set[str] = field(default_factory=set)
@@ -220,7 +220,7 @@ class Oracle:
         way = self.ways[(name, other) if event.mine else (other, name)]
         way.doubts.append((name, event.first, event.last))
         if event.mine:
-            way.owed -= set(range(event.first, event.last + 1))
+            way.owed = {text: n for text, n in way.owed.items() if not event.first <= n <= event.last}
         if self._honest_way(way) and not way.rolled:
             self.complain(f"{name} is told that {way.name} #{event.first} to #{event.last} are in doubt, for no reason")
 
@@ -255,7 +255,8 @@ class Oracle:
                 there_before = way.own_words(before).texts
                 way.bereft |= there_before - there
                 gone = self._confirmed(way, there_before - there)
-                way.owed |= set(gone.values())
+                # An older backup may be followed by a newer one: what is there again is not lost.
+                way.owed = {text: number for text, number in {**way.owed, **gone}.items() if text not in there}
                 way.old = {**way.old, **gone} if lost else {}
                 way.delivered &= there
                 way.shown &= there
@@ -329,7 +330,9 @@ class Oracle:
             if line.text not in there and not way.in_doubt(line.number):
                 self.complain(f"I5: {way.name} #{line.number} {line.text!r} never arrived, and nobody was told")
         if way.owed:
-            self.complain(f"{way.reader.name} lost #{sorted(way.owed)} of {way.author.name}, who was told nothing")
+            self.complain(
+                f"{way.reader.name} lost #{sorted(way.owed.values())} of {way.author.name}, who was told nothing"
+            )
         kept = {line.text for line in written}
         if (left := (way.forgotten & there) - kept) and not way.doubts:
             self.complain(f"{way.author.name} lost {sorted(left)}, which {way.reader.name} has; nobody was told")
