@@ -25,7 +25,7 @@ check: $(installed) ## ruff and mypy only
 manual: $(installed) ## write the manual pages and completions in share/, when options or commands have changed
 	@$(python) -m tests.make_manual
 
-bench: $(installed) ## speed and memory beside a bare Twisted program
+bench: $(installed) ## speed and memory beside bare programs, docs/performance.md
 	@$(python) -m benchmarks
 
 SEEDS ?= 10000

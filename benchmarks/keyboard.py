@@ -24,6 +24,10 @@ ASKS_WHERE = b"\x1b[6n"
 """Asks a terminal for its cursor's position; prompts wait for the answer."""
 
 
+class TerminalEnded(BenchmarkFailed):
+    """The program at the terminal is gone."""
+
+
 class Keyboard:
     """A process at a terminal of 100 by 40, which itself echoes nothing."""
 
@@ -45,6 +49,7 @@ class Keyboard:
         os.close(slave)
         self._started = time.perf_counter()
         self._typed = 0
+        self._last = b""
 
     def __enter__(self) -> "Keyboard":
         return self
@@ -67,16 +72,20 @@ class Keyboard:
     def press_until_shown(self) -> float:
         """Press a key; seconds until it is on the screen, the first time from the start of the process."""
         if self._typed % AT_ONCE == AT_ONCE - 1:
-            os.write(self._master, CLEAR)
+            with contextlib.suppress(OSError):
+                os.write(self._master, CLEAR)
             self.read_for(0.2)
         letter = LETTERS[self._typed % len(LETTERS)].encode()
         pressed = time.perf_counter() if self._typed else self._started
         self._typed += 1
-        os.write(self._master, letter)
+        with contextlib.suppress(OSError):  # the process has ended
+            os.write(self._master, letter)
         end, shown = time.monotonic() + ANSWER_WITHIN, b""
         while letter not in shown:
-            if time.monotonic() > end or self._process.poll() is not None:
-                raise BenchmarkFailed("a key did not come on the screen")
+            if self._process.poll() is not None:
+                raise TerminalEnded(f"the terminal ended: {self._last[-300:]!r}")
+            if time.monotonic() > end:
+                raise BenchmarkFailed(f"a key did not come on the screen: {self._last[-300:]!r}")
             shown = shown[-8:] + self._read(1.0)
         return time.perf_counter() - pressed
 
@@ -91,6 +100,7 @@ class Keyboard:
             return b""
         with contextlib.suppress(OSError):  # the process has ended
             data = os.read(self._master, 65536)
+            self._last = self._last[-300:] + data
             for _ in range(data.count(ASKS_WHERE)):
                 os.write(self._master, b"\x1b[1;1R")
             return data
