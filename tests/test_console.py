@@ -299,6 +299,15 @@ class ConsoleTests(SynchronousTestCase):
         self.type("/status")
         self.assertIn("-- bob: verified", self.screen.rows)
 
+    def test_left_out_events(self):
+        """Where a terminal fell behind, that is said, nothing counts as seen, and the chat is shown anew."""
+        self.type("/msg bob")
+        self.api.tell(api.Said(person=BOB, number=1, text="one", kind="text", at=0, entry=7))
+        self.api.asked.clear()
+        self.api.tell(api.Missed(count=12))
+        self.assertIn("12 events were left out here", "\n".join(self.screen.rows))
+        self.assertIn(api.ShowLines, map(type, self.api.asked))
+
     def test_help_and_quit(self):
         """/help is shown; /quit leaves."""
         self.type("/help", "/q")

@@ -323,17 +323,45 @@ class PressureTests(ConnectionCase):
         self.assertEqual(self.events.cancelled, 1)
         self.lose()
 
-    def test_a_client_with_too_much_waiting(self) -> None:
-        """What waits for a client is bounded: it is cut, and nobody else notices."""
+    def test_events_for_a_client_that_is_behind(self) -> None:
+        """What waits for a client is bounded: events are left out, it is told how many, and then gets events again."""
         self.stall()
         event = b'{"text":"%s"}' % (b"x" * 65536)
-        sent = 0
-        while not self.transport.aborted:
+        for _ in range(40):
             self.events.listener(event)
-            sent += len(event)
-            self.assertLess(sent, MAX_WAITING + 4 * len(event))
-        self.assertGreater(sent, MAX_WAITING)
-        self.assertEqual(self.events.cancelled, 1)
+        self.assertFalse(self.transport.aborted)
+        self.transport.room = True
+        self.transport.producer.resumeProducing()
+        got = [line["event"] for line in self.transport.lines() if "event" in line]
+        kept = len(got) - 1
+        self.assertEqual(got[-1], {"type": "missed", "count": 40 - kept})
+        self.assertLess(kept * len(event), MAX_WAITING + 2 * len(event))
+        self.assertGreater(kept * len(event), MAX_WAITING)
+        self.events.listener(b'{"number":1}')
+        self.assertEqual(self.transport.lines()[-1]["event"], {"number": 1})
+        self.lose()
+
+    def test_nothing_overtakes_what_was_left_out(self) -> None:
+        """Once an event was left out, those behind it are too, until the client was told."""
+        self.stall()
+        event = b'{"text":"%s"}' % (b"x" * 65536)
+        for _ in range(20):
+            self.events.listener(event)
+        self.transport.producer.resumeProducing()  # room for one line, and the rest waits
+        self.events.listener(b'{"number":1}')
+        self.transport.room = True
+        self.transport.producer.resumeProducing()
+        got = [line["event"] for line in self.transport.lines() if "event" in line]
+        self.assertEqual([each["type"] for each in got if "text" not in each], ["missed"])
+        self.lose()
+
+    def test_too_many_answers_for_a_client_that_does_not_read(self) -> None:
+        """Answers are never left out: where too many wait the client is cut, and nobody else notices."""
+        self.receive(b"".join(request(number) for number in range(1, 5)))
+        self.stall()
+        for result in self.results[:3]:
+            result.callback(b'"%s"' % (b"x" * MAX_WAITING))
+        self.assertTrue(self.transport.aborted)
         self.lose()
 
     def test_one_large_answer(self) -> None:
@@ -646,19 +674,29 @@ class ServiceTests(ServiceCase):
         self.assertLess(len(os.listdir("/proc/self/fd")), descriptors + 10)
 
     async def test_client_that_never_reads_on_the_real_socket(self) -> None:
-        """A client that never reads is cut when a mebibyte waits, and others are served."""
+        """What waits for a client that never reads is bounded, and others are served; when it reads, it is told."""
         self.start()
         connection = self.connect()
         connection.sendall(request(1, {"type": "subscribe"}))
         await self.in_thread(connection.recv, 1)
         person = Person(id="x", name="bob")
         raw = to_json(Said(person=person, number=1, text="x" * 16384, kind="text", at=0, entry=1))
-        sent = 0
-        while self.events.cancelled == 0:
+        for _ in range(16 * MAX_WAITING // len(raw)):
             self.events.listener(raw)
-            sent += len(raw)
-            self.assertLess(sent, 4 * MAX_WAITING)
+        self.assertEqual(self.events.cancelled, 0)
         self.assertEqual(len(await self.in_thread(self.ask)), 1)
+        found = await self.in_thread(self.until_missed, connection)
+        self.assertLess(found, 4 * MAX_WAITING)
+
+    @staticmethod
+    def until_missed(connection):
+        """How many bytes come before the client is told that it missed something."""
+        size, tail = 0, b""
+        while b'"type":"missed"' not in tail:
+            data = connection.recv(65536)
+            assert data, "it was cut"
+            size, tail = size + len(data), tail[-100:] + data
+        return size
 
     async def test_end(self) -> None:
         """When the service ends, so do the connections, with what was on its way to them."""

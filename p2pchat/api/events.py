@@ -197,6 +197,16 @@ class Problem(Tagged, frozen=True, kw_only=True):
     text: str
 
 
+class Missed(Tagged, frozen=True, kw_only=True):
+    """
+    Events were left out here, for this client of the local socket alone: it read too slowly for them.
+
+    What was said is on the disk: ShowLines, Receive and ShowUnseen have it.
+    """
+
+    count: int
+
+
 class Stopping(Tagged, frozen=True, kw_only=True):
     """The peer is ending."""
 
@@ -225,5 +235,6 @@ Event = (
     | HistoryFetched
     | Displaced
     | Problem
+    | Missed
     | Stopping
 )

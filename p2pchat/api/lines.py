@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .events import Missed
+
 LOCAL_VERSION = 1
 """The version of the JSON lines on the local socket."""
 
@@ -59,3 +61,8 @@ def _escape(found: re.Match[str]) -> str:
     # JSON escapes are of UTF-16 (RFC 8259, section 7), and outside strings its text has none of these characters.
     units = found[0].encode("utf-16-be")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def missed(count: int) -> Answer:
+    """Tells a client that so many events were left out for it."""
+    return Answer(version=LOCAL_VERSION, event=msgspec.Raw(to_json(Missed(count=count))))

@@ -20,14 +20,20 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer, Request, to_line
+from ..api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer, Request, missed, to_line
 from ..core.errors import UserError
 
 MAX_IN_FLIGHT = 64
 """Requests of one client that are executed at a time; further lines wait unread."""
 
 MAX_WAITING = 1024 * 1024
-"""Bytes kept for a client that does not read; when another line comes on top of that, it is cut."""
+"""
+Bytes kept for a client that does not read. Events that come on top of that are left out, which it is told; on another
+answer it is cut.
+"""
+
+ROOM_AGAIN = MAX_WAITING // 2
+"""Bytes below which a client that was behind is told what it missed, and gets events again."""
 
 STALL_TIMEOUT = 60.0
 """Seconds without progress towards a client that does not read, until it is cut."""
@@ -117,6 +123,7 @@ class _Outgoing:
         self._ready = ready
         self._waiting: deque[bytes] = deque()
         self._size = 0
+        self._missed = 0
         self._stalled: IDelayedCall | None = None
         self.blocked = False
         """Whether the client is behind."""
@@ -129,6 +136,19 @@ class _Outgoing:
         else:
             self._waiting.append(line)
             self._size += len(line)
+
+    def send_event(self, line: bytes) -> None:
+        """Send an event, or leave it out where too much waits; what follows one that was left out is left out too."""
+        self._tell_missed()
+        if self._missed or (self.blocked and self._size >= MAX_WAITING):
+            self._missed += 1
+        else:
+            self.send(line)
+
+    def _tell_missed(self) -> None:
+        if self._missed and self._size < ROOM_AGAIN:
+            count, self._missed = self._missed, 0
+            self.send(to_line(missed(count)))
 
     def flush(self) -> None:
         """Hand over everything, room or not: it was the last, and the connection will not live long."""
@@ -154,6 +174,7 @@ class _Outgoing:
             line = self._waiting.popleft()
             self._size -= len(line)
             self._transport.write(line)
+        self._tell_missed()
         if not self.blocked:
             self._ready()
 
@@ -308,7 +329,8 @@ class LocalConnection(TwistedProtocol):
     # --- output
 
     def _event(self, event: bytes) -> None:
-        self._send(Answer(version=LOCAL_VERSION, event=msgspec.Raw(event)))
+        if self._state is _State.OPEN:
+            self._out.send_event(to_line(Answer(version=LOCAL_VERSION, event=msgspec.Raw(event))))
 
     def _send(self, answer: Answer) -> None:
         if self._state is _State.OPEN:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from ..api import Done, Lines, MoveCursor, People, Person, Receive, Said, Stopping, StoredLine, WhoIs
+from ..api import Done, Lines, Missed, MoveCursor, People, Person, Receive, Said, Stopping, StoredLine, WhoIs
 from ..api.lines import to_json
 from ..config import SHOWN_LINES
 from ..core.errors import NotInTime, NotRunning, UsageError, UserError
@@ -35,7 +35,7 @@ PAGE_LINES = 100
 
 STANDARD_OUTPUT = 1
 
-_EVENTS = msgspec.json.Decoder(Said | Stopping)
+_EVENTS = msgspec.json.Decoder(Said | Missed | Stopping)
 
 
 def receive(options: Namespace) -> None:
@@ -205,6 +205,8 @@ class Receiving:
         if isinstance(event, Stopping):
             again = "what comes later is there when it runs again"
             raise NotRunning(f"the peer in {self._peer.state} has ended; {again}")
+        if isinstance(event, Missed):
+            return True
         return event is not None and not event.history and self._who in ("", event.person.id)
 
     # --- output

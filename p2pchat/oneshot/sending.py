@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..api import Accepted, Connect, Delivered, Ended, NotDelivered, People, Person, Say, Seen, Started, WhoIs
+from ..api import Accepted, Connect, Delivered, Ended, Missed, NotDelivered, People, Person, Say, Seen, Started, WhoIs
 from ..api.lines import Answer
 from ..core.errors import NoSuchContact, NotInTime, Reported, UsageError, UserError
 from ..core.identity import looks_like_id
@@ -38,7 +38,7 @@ STANDARD_INPUT = 0
 REFUSED = 4
 """The exit code where the other side does not take it."""
 
-_EVENTS = msgspec.json.Decoder(Delivered | Seen | NotDelivered | Ended)
+_EVENTS = msgspec.json.Decoder(Delivered | Seen | NotDelivered | Ended | Missed)
 
 
 def send(options: Namespace) -> None:
@@ -159,6 +159,8 @@ class Sending:
         self._moved_at = time.monotonic()
 
     def _happened(self, event: Any) -> None:
+        if isinstance(event, Missed):
+            raise NotInTime(f"more happens at the peer than can be followed here; {self._account()}")
         person: Person | None = event.person
         if person is None or person.id != self._person.id:
             return

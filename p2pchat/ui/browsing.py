@@ -73,6 +73,12 @@ class Browser:
             case api.Queued(person=person, number=number):
                 self._first_own.setdefault(person.id, number)
 
+    def lost_track(self) -> None:
+        """Events were left out: what this screen showed is not known any more, and chats are opened anew."""
+        self._opened.clear()
+        self._first_said.clear()
+        self._first_own.clear()
+
     def clear(self) -> None:
         """Something was deleted: nothing that was shown can be gone on with."""
         self._next = None

@@ -336,8 +336,17 @@ class Console:
             self._screen.show(line, token)
         self._receipts.take(event)
         self._screen.prompt_changed()
+        if isinstance(event, api.Missed):
+            self._lost_track()
         if self._awaited.wants(event):
             Deferred.fromCoroutine(self._awaited.again()).addErrback(self._broken)
+
+    def _lost_track(self) -> None:
+        self.conversation.lost_track()
+        self._browser.lost_track()
+        if self.conversation.current is not None:
+            # Shows what nobody saw yet.
+            Deferred.fromCoroutine(self._enter(self.conversation.current)).addErrback(self._broken)
 
     def displayed(self, tokens: Iterable[api.Event]) -> None:
         """These were put on a screen that a person looks at."""

@@ -233,6 +233,10 @@ class Conversation:
         """A message could not be put on the screen: none of that person's later ones counts as read."""
         self._reading.setdefault(said.person.id, _Reading()).broken = True
 
+    def lost_track(self) -> None:
+        """Nobody knows what was not put on the screen: nothing counts as read until it is shown whole again."""
+        self._reading.clear()
+
     def read(self) -> api.Displayed | None:
         """The command that tells what was read of the current chat; None if nothing is new."""
         return self._tell(self.current_id) if self.current_id else None

@@ -208,6 +208,8 @@ def _plainly(event: api.Event) -> str:
             return f"another instance with your key came online{at}; this one stopped: keep only one of them"
         case api.Problem():
             return clean(event.text, Kind.LINE)
+        case api.Missed(count=count):
+            return f"{count} events were left out here: this terminal fell behind; /history shows what was said"
         case api.Stopping():
             return f"stopping{': ' + reason_of(event.reason) if event.reason else ''}"
     return ""
