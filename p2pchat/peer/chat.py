@@ -226,13 +226,13 @@ class Chat:
 
     async def _confirm(self, selected: Selected, stream: int, seq: int, head: bytes, numbers: tuple[int, ...]) -> None:
         two, store, now = self.two, selected.link.store, self._environment.wall()
-        # It is true from the moment when they say so, whatever becomes of our own note: without it they say so again.
-        self._outbox.waiting.remove(len(numbers))
-        self._delivered(numbers, now)
+        # Told when it is noted: what was told as delivered must never go out as new again, not even to a new store.
         await self._environment.database.write(
             lambda tables: receipts.confirm(tables, two, stream, store, seq, head, now)
         )
         reach(Point.CONFIRMED_COMMITTED)
+        self._outbox.waiting.remove(len(numbers))
+        self._delivered(numbers, now)
 
     def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
         if numbers:
