@@ -190,6 +190,11 @@ class ResetTests(ReceiptsTestCase):
         (stored,) = self.store(self.new.reset(self.author.name, 3, self.batch[2].head))
         self.assertEqual((stored.doubt, self.streams()), (None, [self.new.name]))
 
+    def test_chains_that_part_before_the_place_that_is_named(self) -> None:
+        """Where a reset names a place that is not on our chain, both sides were rolled back: all of it is in doubt."""
+        (stored,) = self.store(self.new.reset(self.author.name, 2, b"h" * 32))
+        self.assertEqual((stored.doubt, self.streams()), ((1, 3), [self.new.name]))
+
     def test_told_once(self) -> None:
         """A stream is replaced once: who says it again tells nobody anything."""
         first = self.new.reset(self.author.name, 1, self.batch[0].head)

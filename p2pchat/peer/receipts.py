@@ -189,7 +189,9 @@ def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[int
     tables.streams.set_state(old.stream, "closed")
     if (old.seq, old.head) == (reset.seq, reset.head):
         return None
-    _, first, last = tables.entries.numbered(old.stream, reset.seq + 1, old.seq)
+    # What the author takes for agreed may not be ours: if both sides were rolled back the chains part before it.
+    agreed = tables.entries.head_at(old.stream, reset.seq) in (None, reset.head)
+    _, first, last = tables.entries.numbered(old.stream, reset.seq + 1 if agreed else old.first, old.seq)
     return first, last
 
 
