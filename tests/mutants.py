@@ -152,10 +152,17 @@ MUTANTS = (
     ),
     Mutant(
         "seen over a gap",
-        "p2pchat/peer/receipts.py",
-        "or found.history:\n        return None\n",
-        "or False:\n        return None\n",
-        ("tests.test_receipts", "tests.test_fetching", "tests.test_history"),
+        "p2pchat/ui/conversation.py",
+        "        if not reading.broken and not said.history:\n",
+        "        if not said.history:\n",
+        ("tests.test_conversation",),
+    ),
+    Mutant(
+        "seen although something before was missed",
+        "p2pchat/ui/conversation.py",
+        "        if reading is None or not reading.whole or reading.displayed <= reading.told:\n",
+        "        if reading is None or reading.displayed <= reading.told:\n",
+        ("tests.test_conversation",),
     ),
     Mutant(
         "taken back although it left",

@@ -21,3 +21,9 @@ class MutantTests(SynchronousTestCase):
         for mutant in MUTANTS:
             for name in mutant.tests:
                 self.assertTrue((ROOT / f"{name.replace('.', '/')}.py").exists(), name)
+
+    def test_page(self) -> None:
+        """docs/proof.md names each."""
+        page = (ROOT / "docs" / "proof.md").read_text("utf-8")
+        for mutant in MUTANTS:
+            self.assertIn(f"| {mutant.name} | `{mutant.file.removeprefix('p2pchat/')}` |", page)
