@@ -55,6 +55,27 @@ class LayOutTests(SynchronousTestCase):
         table = "name     value    unit     note\nlength   12       m"
         self.assertEqual(rows(table, 36), ["12:00   bob#1:", *(f"    {line}" for line in table.split("\n"))])
 
+    def test_table(self):
+        """A row of a table of ours goes on under its second column, or narrow: its columns come close to each other."""
+        row = told(f"  {'/search WORDS':<23}  lines of all chats with all of these words, newest first")
+        self.assertEqual(
+            [str(one) for one in lay_out(row, 79, "", FULL)],
+            [f"--   {'/search WORDS':<23}  lines of all chats with all of these words,", f"{'':30}newest first"],
+        )
+        self.assertEqual(
+            [str(one) for one in lay_out(row, 40, "", FULL)],
+            ["--   /search WORDS  lines of all chats", "     with all of these words, newest", "     first"],
+        )
+        self.assertEqual(str(lay_out(row, 99, "", FULL)[0]), f"-- {row.text}")
+
+    def test_gaps(self):
+        """No row that was broken off a note begins with the blanks that set its parts apart."""
+        request = note('alice wants to chat: "hello there"   /accept alice')
+        self.assertEqual(
+            [str(one) for one in lay_out(request, 44, "12:00", FULL)],
+            ['12:00 -- alice wants to chat: "hello there"', f"{'':9}/accept alice"],
+        )
+
     def test_tabs_between_wide_characters(self):
         """A tab goes to the next stop of the line, also behind characters of two cells."""
         self.assertEqual(rows("日本\tx\nab\ty", 60)[0], "12:00   bob#1: 日本    x")

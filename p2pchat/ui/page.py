@@ -39,6 +39,9 @@ TAB = 8
 _LINK = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://[!-~]+")
 """What people open or copy; printable ASCII, so that no part of it can look like one of our rows, which have blanks."""
 
+_COLUMNS = re.compile(r"( +)(\S(?: ?\S)*) {2,}(?=\S)")
+"""A row of a table of ours: its edge, what stands in the first column, and the gap behind it."""
+
 RESET, DIM = "\x1b[0m", "\x1b[2m"
 
 CONTRAST = 4.0
@@ -111,6 +114,8 @@ def lay_out(line: Line, width: int, clock: str, look: Look = Look()) -> list[Row
     before = f"{clock} {line.origin.prefix}" if clock else line.origin.prefix
     parts = [_expanded(part) for part in clean(line.text, Kind.BODY).split("\n")]
     top = cell_width(before) + cell_width(line.head)
+    if line.origin is Origin.NOTE and not line.head and len(parts) == 1 and top <= width * 2 // 5 and not look.plain:
+        return _lay_out_note(line, before, parts[0], width)
     indent = PLAIN_INDENT if look.plain else INDENT
     least = max(map(cell_width, _unbreakable(parts)))
     if not look.plain and top <= width * 2 // 5 and top + least <= width:
@@ -125,6 +130,26 @@ def lay_out(line: Line, width: int, clock: str, look: Look = Look()) -> list[Row
         for text in _broken(part, width - (indent if rows else top), width - indent):
             rows.append(Row(" " * indent, "", text) if rows else Row(before, line.head, text))
     return rows
+
+
+def _lay_out_note(line: Line, before: str, part: str, width: int) -> list[Row]:
+    """
+    A note that is one line; if it is a row of a table and has to be broken, it goes on under its second column.
+
+    Where that would begin too far to the right, the columns stand close to each other instead.
+    """
+    top = cell_width(before)
+    indent = top
+    if cell_width(part) > width - top and (columns := _COLUMNS.match(part)):
+        second = top + cell_width(columns[0])
+        if second <= width * 2 // 5:
+            indent = second
+        else:
+            indent = top + len(columns[1])
+            part = f"{columns[1]}{columns[2]}  {part[columns.end() :]}"
+    # Blanks set words of ours apart within a row, and mean nothing at its edge.
+    first, *further = _broken(part, width - top, width - indent)
+    return [Row(before, line.head, first), *(Row(" " * indent, "", row.lstrip(" ")) for row in further)]
 
 
 def colour_of(person: str) -> str:
