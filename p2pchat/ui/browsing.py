@@ -13,7 +13,7 @@ from p2pchat import api
 from p2pchat.core.errors import UsageError
 
 from .conversation import Conversation
-from .drawing import Line, note
+from .drawing import Line, told
 from .pages import PAGE, found_lines, page
 from .words import name_of
 
@@ -90,7 +90,7 @@ class Browser:
         """The last lines of a chat."""
         found, more = await self._gather(command.who, command.count, command.before)
         if not found:
-            self._show(note("nothing was said in that chat so far"), None)
+            self._show(told("nothing was said in that chat so far"), None)
             return
         place = _Place(command.who, command.count, found[0].entry, from_end=True)
         self._show_page(found, more, place, not more or _reaches_seen(found))

@@ -1,8 +1,8 @@
 """
 What was said, read back: lines from the store as lines for a screen.
 
-Every line begins with its date, and every page stands between two notes: so nobody takes what is old for what is
-being said now. What others wrote begins with two spaces here too (ui/drawing.py).
+Every line begins with its own date and never with the time of day, and every page stands between two notes: so nobody
+takes what is old for what is being said now. What others wrote begins with two spaces here too (ui/drawing.py).
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from p2pchat import api
 from p2pchat.core.text import Kind, clean
 
-from .drawing import Line, Origin, note
+from .drawing import Line, Origin, told
 from .tables import local_time
 from .words import name_of
 
@@ -35,27 +35,28 @@ Shown = tuple[Line, api.StoredLine | None]
 
 def page(lines: Sequence[api.StoredLine], title: str, more: bool, found: int | None = None) -> Iterator[Shown]:
     """A page of one chat; `found` is the `entry` of the line that stands out."""
-    yield note(f"{title}; what was before: /more" if more else title), None
+    yield told(f"{title}; what was before: /more" if more else title), None
     apart = False
     for line in lines:
         if line.state == "new" and not apart:
             apart = True
-            yield note("not seen before:"), None
+            yield told("not seen before:"), None
         yield stored(line, found=line.entry == found), line
-    yield note(END), None
+    yield told(END), None
 
 
 def stored(line: api.StoredLine, found: bool = False) -> Line:
     """One line of a page."""
     head = f"{local_time(line.at)} {named(line)}"
     if line.kind == "void":
-        return note(f"{head} was taken back before it left")
+        return told(f"{head} was taken back before it left")
     if line.kind != "text":
-        return note(f"{head} needs a newer version of p2pchat to be shown ({clean(line.kind, Kind.NAME)})")
+        return told(f"{head} needs a newer version of p2pchat to be shown ({clean(line.kind, Kind.NAME)})")
     return Line(
         Origin.MINE if line.mine else Origin.THEIRS,
         line.text,
         f"{head}{remarks(line, *(['found'] if found else []))}: ",
+        timed=False,
     )
 
 
@@ -77,16 +78,16 @@ def remarks(line: api.StoredLine, *further: str) -> str:
 def found_lines(lines: Sequence[api.StoredLine], words: str, before: int, more: bool) -> list[Line]:
     """What a search found, numbered on from `before`."""
     if not lines:
-        return [note("nothing more was found" if before else "nothing was found")]
-    top = note("found, the newest first; /jump N shows the lines around one")
+        return [told("nothing more was found" if before else "nothing was found")]
+    top = told("found, the newest first; /jump N shows the lines around one")
     rows = [_hit(line, words, before + index) for index, line in enumerate(lines, 1)]
-    return [top, *rows, note("there is more: /more" if more else "that is all")]
+    return [top, *rows, told("there is more: /more" if more else "that is all")]
 
 
 def _hit(line: api.StoredLine, words: str, number: int) -> Line:
     to = f" to {name_of(line.person)}" if line.mine else ""
     head = f"[{number}] {local_time(line.at)} {named(line)}{to}: "
-    return Line(Origin.MINE if line.mine else Origin.THEIRS, excerpt(line.text, words), head)
+    return Line(Origin.MINE if line.mine else Origin.THEIRS, excerpt(line.text, words), head, timed=False)
 
 
 def excerpt(text: str, words: str) -> str:
