@@ -56,6 +56,18 @@ class ConsoleTests(SynchronousTestCase):
         asked, self.api.asked[:] = list(self.api.asked), []
         return [command for command in asked if not isinstance(command, api.ShowLines | api.ShowUnseen)]
 
+    def test_comes_later(self):
+        """A screen with a bar that comes while chats are open has them under their numbers, with what nobody saw."""
+        self.api.unseen = [api.UnseenChat(person=BOB, count=2, entry=7)]
+        later = Console(self.api, self.clock, self.screen, lambda: None, at_once, has_bar=True)
+        self.addCleanup(later.stop)
+        later.begin()
+        self.assertEqual(self.screen.rows, ["-- not seen yet: bob 2; /msg bob shows it"])
+        self.assertEqual(later.overview.facts(None), {"unread": "unread: bob 2"})
+        later.go_to(1)
+        self.assertEqual(later.conversation.current_id, BOB.id)
+        self.assertEqual(later.overview.facts(None), {})
+
     def test_connect_and_talk(self):
         """/connect makes the chat the current one, and lines go there."""
         self.type("/connect bob about it", "hello")

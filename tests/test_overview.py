@@ -60,6 +60,16 @@ class OverviewTests(SynchronousTestCase):
             "delivered #14, seen #12 | 2 carol: 2 | 3 waiting",
         )
 
+    def test_missed(self):
+        """What nobody saw before the screen was there is unread, of those who have a chat; what came since is in it."""
+        self.take(said(self.carol))
+        chats = [api.UnseenChat(person=one, count=3, entry=9) for one in (self.bob, self.carol, ALICE)]
+        self.overview.missed(chats)
+        self.assertEqual(self.bar(), "alice | lab1 up | no chat | 1 carol: 3 2 bob: 3")
+        self.assertEqual(self.overview.at(2), self.bob)
+        self.overview.turn_to(BOB.id)
+        self.assertEqual(self.overview.facts(None), {"unread": "unread: carol 3"})
+
     def test_narrow(self):
         """At 40 columns what matters most is left: whether it is safe, receipts, unread, waiting."""
         self.test_whole()

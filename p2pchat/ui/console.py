@@ -131,12 +131,15 @@ class Console:
             if isinstance(known, api.People):
                 for person in known.people:
                     self.conversation.meet(person)
+                    self.overview.meet(person)
             doubts = await self._api.execute(api.ShowDoubts())
             if isinstance(doubts, api.Doubts) and doubts.doubts:
                 self._tell(api.ShowDoubts(), doubts)
             unseen = await self._api.execute(api.ShowUnseen()) if self._looks else None
             if isinstance(unseen, api.Unseen) and unseen.chats:
                 self._say(unseen_line(unseen.chats))
+                if self._has_bar:  # without one, that line has said it
+                    self.overview.missed(unseen.chats)
         except UserError as error:
             self._say(str(error))
         self._screen.prompt_changed()

@@ -88,6 +88,13 @@ class Overview:
             self._places[self._places.index(person.id)] = None
             self._unread.pop(person.id, None)
 
+    def missed(self, chats: Iterable[api.UnseenChat]) -> None:
+        """What was said before this screen was there, and nobody saw; what came since is among it."""
+        for chat in chats:
+            self.meet(chat.person)
+            if chat.person.id in self._places:
+                self._unread[chat.person.id] = max(self._unread.get(chat.person.id, 0), chat.count)
+
     def turn_to(self, person_id: str) -> None:
         """That chat is the current one: what was said in it is read."""
         self._unread.pop(person_id, None)
