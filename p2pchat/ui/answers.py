@@ -14,6 +14,9 @@ from .words import host_of, name_of, reason_of, scope_of, short_id, split_addres
 GAP = "  "
 """Between two columns."""
 
+DIGIT_GROUPS = 4
+"""Of a safety number in a row: three rows that are the same on a narrow screen and on a wide one."""
+
 Asked = api.Command | Fingerprint
 """What may have brought a reply."""
 
@@ -136,7 +139,7 @@ def _server(server: api.ServerStatus) -> str:
 def _safety(safety: api.Safety) -> list[str]:
     name = name_of(safety.person)
     digits = clean(safety.digits, Kind.LINE).split()
-    rows = [" ".join(digits[start : start + 6]) for start in range(0, len(digits), 6)]
+    rows = [" ".join(digits[start : start + DIGIT_GROUPS]) for start in range(0, len(digits), DIGIT_GROUPS)]
     return [
         f"the safety number with {name} ({short_id(safety.person.id)}), the same on both screens:",
         *(f"  {row}" for row in rows),

@@ -264,7 +264,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "quit",
         "",
-        "leave; a peer that began with this terminal ends",
+        "leave; a peer that began with this terminal ends (twistd p2pchat-peer runs one without a terminal)",
         nothing(Quit()),
         ("exit", "q"),
         example="/quit",
