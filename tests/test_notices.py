@@ -156,6 +156,15 @@ class NoticesTests(SynchronousTestCase):
             self.came(0, "x", chat=str(number))
         self.assertLessEqual(len(self.notices._chats), MOST_CHATS)
 
+    def test_flood_looked_at(self) -> None:
+        """Of a flood in a chat that somebody looks at, what is not held one by one waits its moment too."""
+        self.came(0.95, *["x"] * 3 * MOST_HELD)
+        self.assertEqual(self.told(1.0), [])
+        self.notices.looked("bob", 2 * MOST_HELD)
+        self.assertEqual(self.told(1.5), [])
+        self.notices.looked("bob", self.place)
+        self.assertEqual(self.told(1_000.0), [])
+
     def test_forgets(self) -> None:
         """Once everything was told and the pause is over, nothing is left of a chat."""
         self.came(0, "x")

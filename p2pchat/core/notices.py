@@ -113,6 +113,9 @@ class Told(Generic[ItemT]):
 class _Chat(Generic[ItemT]):
     waiting: deque[tuple[int, float, ItemT]] = field(default_factory=deque)
     """Place, when it is due, what it is."""
+    more: tuple[int, float, ItemT] | None = None
+    """The newest of those for which `waiting` had no room."""
+    more_count: int = 0
     last: tuple[int, ItemT] | None = None
     """The newest of those that are due, with its place."""
     count: int = 0
@@ -136,7 +139,7 @@ class Notices(Generic[ItemT]):
         if len(held.waiting) < MOST_HELD:
             held.waiting.append((place, now + GATHER, item))
         else:
-            held.count, held.last = held.count + 1, (place, item)
+            held.more, held.more_count = (place, now + GATHER, item), held.more_count + 1
 
     def looked(self, chat: Hashable, place: int) -> None:
         """Somebody looked at everything in that chat up to `place`."""
@@ -145,6 +148,8 @@ class Notices(Generic[ItemT]):
             return
         while held.waiting and held.waiting[0][0] <= place:
             held.waiting.popleft()
+        if held.more is not None and held.more[0] <= place:
+            held.more, held.more_count = None, 0
         if held.last is None or held.last[0] <= place:
             held.count, held.last = 0, None
         held.pause, held.next_at = 0.0, float("-inf")
@@ -154,6 +159,7 @@ class Notices(Generic[ItemT]):
         held = self._chats.get(chat)
         if held is not None:
             held.waiting.clear()
+            held.more, held.more_count = None, 0
             held.count, held.last = 0, None
 
     def due(self, now: float) -> tuple[list[ItemT], list[Told[ItemT]]]:
@@ -166,7 +172,7 @@ class Notices(Generic[ItemT]):
                 held.count = 0
                 held.pause = min(2 * held.pause or PAUSE, LONGEST_PAUSE)
                 held.next_at = now + held.pause
-            elif not held.waiting and not held.count and now >= held.next_at:
+            elif not held.waiting and not held.more and not held.count and now >= held.next_at:
                 del self._chats[chat]
         return passed, told
 
@@ -178,6 +184,11 @@ class Notices(Generic[ItemT]):
             if held.last is None or held.last[0] <= place:
                 held.last = place, item
             passed.append(item)
+        if held.more is not None and held.more[1] <= now:
+            place, _, item = held.more
+            held.count += held.more_count
+            held.last = place, item
+            held.more, held.more_count = None, 0
         return passed
 
     def _may_tell(self, now: float) -> bool:
