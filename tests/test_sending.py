@@ -209,6 +209,21 @@ class InputTests(SendCase):
         self.succeeds("send", "bob", "-", "--wait", "queued")
         self.assertEqual(self.texts(), lines)
 
+    def test_missed(self) -> None:
+        """Events that were left out for us hold up no input: all of it goes out, and only then is it said."""
+        lines = [str(number) for number in range(100)]
+        missed = {"type": "missed", "count": 7}
+        for wait in ("queued", "delivered"):
+            self.feed("\n".join(lines).encode())
+            self.number, self.then[13] = 12, [missed]
+            self.start()
+            if wait == "queued":
+                self.succeeds("send", "bob", "-", "--wait", wait)
+            else:
+                self.fails(3, "more happens at the peer than can be followed", "send", "bob", "-", "--wait", wait)
+            self.assertEqual(self.texts(), lines)
+            self.daemon.close()
+
     def test_empty(self) -> None:
         """An empty input is done at once."""
         self.feed(b"")
