@@ -52,6 +52,7 @@ class FakeApi:
         """What was said, for every question after lines; at most `count` of them are given."""
         self.waiting_lines = []
         self.doubts = []
+        self.requests = []
         self.unseen = []
         self.examined = None
         """A Deferred: what the doctor waits for."""
@@ -107,7 +108,16 @@ class FakeApi:
                 return succeed(self.myself())
             case api.Status():
                 chats = tuple(one for one in self.people.values() if one.chat != "none")
-                return succeed(api.PeerStatus(pid=1, version="0", myself=self.myself(), chats=chats, uptime=3700))
+                return succeed(
+                    api.PeerStatus(
+                        pid=1,
+                        version="0",
+                        myself=self.myself(),
+                        chats=chats,
+                        uptime=3700,
+                        requests=tuple(self.requests),
+                    )
+                )
             case api.Examine():
                 return self.examined or succeed(api.Findings(findings=()))
             case api.WhoIs(who=who):

@@ -9,7 +9,7 @@ from p2pchat.core.errors import NoSuchContact, UserError
 from p2pchat.ui.console import Console
 from p2pchat.ui.drawing import draw
 from p2pchat.ui.outgoing import MOST_WAITING
-from p2pchat.ui.receipts import GATHER
+from p2pchat.ui.receipts import GATHER, LATE
 from p2pchat.ui.words import short_id
 from tests.consoles import at_once
 from tests.fake_api import ALICE, BOB, CAROL, OWN_ID, FakeApi, person
@@ -319,6 +319,36 @@ class ConsoleTests(SynchronousTestCase):
         self.api.tell(api.Missed(count=12))
         self.assertIn("12 events were left out here", "\n".join(self.screen.rows))
         self.assertIn(api.ShowLines, map(type, self.api.asked))
+
+    def test_left_out_requests_and_receipts(self):
+        """What was left out may have been a receipt or a request: nothing is said to wait, and who asks is shown."""
+        self.type("/msg bob", "one")
+        self.api.requests = [api.PendingRequest(kind="asked", person=ALICE, text="hi", address="10.0.0.5")]
+        self.api.tell(api.Missed(count=12))
+        self.clock.advance(LATE + 1)
+        self.assertFalse(any("not delivered yet" in row for row in self.screen.rows), self.screen.rows)
+        self.type("/accept alice")
+        self.assertEqual(self.api.asked.count(api.Accept(who=ALICE.id, scope="once")), 1)
+
+    def test_requests_from_before(self):
+        """Who asked, or answered at an address, before this terminal was there is shown by it, and can be accepted."""
+        before = FakeApi()
+        before.requests = [
+            api.PendingRequest(kind="asked", person=ALICE, text="about the grant", address="10.0.0.5"),
+            api.PendingRequest(kind="answered", person=CAROL, address="10.0.0.11:6666"),
+        ]
+        screen = FakeScreen()
+        console = Console(before, self.clock, screen, lambda: None, at_once)
+        self.addCleanup(console.stop)
+        console.begin()
+        rows = "\n".join(screen.rows)
+        self.assertIn('wants to chat: "about the grant"', rows)
+        self.assertIn("somebody answered: carol", rows)
+        before.tell(api.Missed(count=1))
+        for line in ("/accept alice", "/accept carol"):
+            self.successResultOf(console.typed_at_prompt(line, None))
+        self.assertIn(api.Accept(who=ALICE.id, scope="once"), before.asked)
+        self.assertIn(api.Confirm(who=CAROL.id), before.asked)
 
     def test_help_and_quit(self):
         """/help is shown; /quit leaves."""

@@ -165,6 +165,27 @@ class TellingTests(CommandTests):
         self.assertEqual((reply.pid, reply.version), (os.getpid(), __version__))
         self.assertEqual([(person.name, person.chat) for person in reply.chats], [("bob", "open")])
 
+    def test_status_with_requests(self) -> None:
+        """Who waits for an answer stands in it too, with what was asked, for a terminal that comes later."""
+        self.alice.dials(self.bob, text="about the grant")
+        self.world.settle()
+        reply = self.bob.do(api.Status())
+        assert isinstance(reply, api.PeerStatus)
+        [told], [request] = self.bob.told(api.Asked), reply.requests
+        self.assertEqual(
+            (request.kind, request.person.id, request.text, request.address),
+            ("asked", self.alice.written, told.text, told.address),
+        )
+        Stranger(self.world, "far", "10.0.0.9").listen()
+        self.alice.do(api.Connect(who="10.0.0.9"))
+        self.world.settle()
+        reply = self.alice.do(api.Status())
+        assert isinstance(reply, api.PeerStatus)
+        [answered], [request] = self.alice.told(api.Answered), reply.requests
+        self.assertEqual(
+            (request.kind, request.person.id, request.address), ("answered", answered.person.id, answered.address)
+        )
+
     def test_stop(self) -> None:
         """Stop asks the process to end."""
         asked = []

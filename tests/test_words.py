@@ -420,7 +420,7 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(self.name_of_teller(person("b0b", id=ALICE.id)), f"b0b/{short_id(ALICE.id)}")
 
     def test_X4_inside_lines(self):
-        """Also in lines from the store, in what waits, in what is in doubt and in who was not seen yet."""
+        """Also in lines from the store, in what waits, in what is in doubt, in who was not seen yet and in who asks."""
         self.successResultOf(self.api.execute(api.Contacts()))
         shown = f"bob/{short_id(BOB.id)}"
         who = self.stranger
@@ -431,11 +431,13 @@ class NamesTests(SynchronousTestCase):
         self.inner.waiting_lines = [api.QueuedLine(person=who, number=1, text="x", at=0, left=False)]
         self.inner.doubts = [api.DoubtRange(person=who, mine=True, first=1, last=2, at=0)]
         self.inner.unseen = [api.UnseenChat(person=who, count=1, entry=1)]
+        self.inner.requests = [api.PendingRequest(kind="asked", person=who)]
         for command, field in {
             api.Search(words="x"): "lines",
             api.ShowQueue(): "waiting",
             api.ShowDoubts(): "doubts",
             api.ShowUnseen(): "chats",
+            api.Status(): "requests",
         }.items():
             (value,) = getattr(self.successResultOf(self.api.execute(command)), field)
             self.assertEqual(value.person.name, shown, field)

@@ -1,6 +1,17 @@
 """What a peer answers to a command."""
 
-from .values import DoubtRange, Finding, KeptChat, Person, QueuedLine, ServerStatus, StoredLine, Tagged, UnseenChat
+from .values import (
+    DoubtRange,
+    Finding,
+    KeptChat,
+    PendingRequest,
+    Person,
+    QueuedLine,
+    ServerStatus,
+    StoredLine,
+    Tagged,
+    UnseenChat,
+)
 
 
 class Done(Tagged, frozen=True, kw_only=True):
@@ -58,6 +69,8 @@ class PeerStatus(Tagged, frozen=True, kw_only=True):
     chats: tuple[Person, ...]
     uptime: int
     """Seconds since it started."""
+    requests: tuple[PendingRequest, ...] = ()
+    """Those who wait for Accept, Confirm, Reject or Close."""
 
 
 class Findings(Tagged, frozen=True, kw_only=True):

@@ -139,6 +139,17 @@ class QueuedLine(Value, frozen=True, kw_only=True):
     """Whether it may have left: then it cannot be taken back."""
 
 
+class PendingRequest(Value, frozen=True, kw_only=True):
+    """Somebody who waits for an answer."""
+
+    kind: str
+    """"asked": they want to chat, as in Asked. "answered": they answered at an address, as in Answered."""
+    person: Person
+    text: str = ""
+    """Their one line; raw."""
+    address: str = ""
+
+
 class DoubtRange(Value, frozen=True, kw_only=True):
     """Numbers of messages that may be missing since a database was lost."""
 

@@ -1,7 +1,7 @@
 """What each command of the api does at a peer; every one is answered with a reply, or fails with UserError."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from twisted.internet.defer import Deferred
@@ -330,7 +330,19 @@ class Commands:
             myself=self.myself(),
             chats=tuple(self._peer.people.person(identifier) for identifier in talks),
             uptime=int(self._uptime()),
+            requests=tuple(self._pending()),
         )
+
+    def _pending(self) -> Iterator[api.PendingRequest]:
+        """Those whose request was told before a front end came, which has to show it too."""
+        links, person = self._peer.links, self._peer.people.person
+        for identifier, request in links.requests.items():
+            yield api.PendingRequest(
+                kind="asked", person=person(identifier), text=request.text, address=request.link.host
+            )
+        for identifier, link in links.unconfirmed.items():
+            address = "" if link.intent is None else link.intent.written
+            yield api.PendingRequest(kind="answered", person=person(identifier), address=address)
 
 
 def _accepted(queued: api.Queued) -> Reply:

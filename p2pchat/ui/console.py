@@ -135,6 +135,7 @@ class Console:
             doubts = await self._api.execute(api.ShowDoubts())
             if isinstance(doubts, api.Doubts) and doubts.doubts:
                 self._tell(api.ShowDoubts(), doubts)
+            await self._show_requests()
             unseen = await self._api.execute(api.ShowUnseen()) if self._looks else None
             if isinstance(unseen, api.Unseen) and unseen.chats:
                 self._say(unseen_line(unseen.chats))
@@ -145,6 +146,18 @@ class Console:
         self._screen.prompt_changed()
         if to is not None:
             await self._awaited.start(api.Connect(who=to, contact_only=not trust_first))
+
+    async def _show_requests(self) -> None:
+        """Who waits for an answer and was told of before this screen was there, or in what was left out here."""
+        status = await self._api.execute(api.Status())
+        for request in status.requests if isinstance(status, api.PeerStatus) else ():
+            who, address = request.person, request.address
+            if self.conversation.waits(who.id):
+                continue
+            if request.kind == "answered":
+                self._happened(api.Answered(person=who, address=address))
+            else:
+                self._happened(api.Asked(person=who, text=request.text, address=address))
 
     # --- what is typed
 
@@ -347,6 +360,8 @@ class Console:
     def _lost_track(self) -> None:
         self.conversation.lost_track()
         self._browser.lost_track()
+        self._receipts.lost_track()
+        Deferred.fromCoroutine(self._show_requests()).addErrback(self._broken)
         if self.conversation.current is not None:
             # Shows what nobody saw yet.
             Deferred.fromCoroutine(self._enter(self.conversation.current)).addErrback(self._broken)

@@ -171,6 +171,10 @@ class Conversation:
 
     # --- requests
 
+    def waits(self, person_id: str) -> bool:
+        """Whether that person is known to wait for an answer."""
+        return person_id in self._requests
+
     def request_shown(self, person_id: str, now: float) -> None:
         """The line that tells of a request is on the screen."""
         request = self._requests.get(person_id)
@@ -234,8 +238,12 @@ class Conversation:
         self._reading.setdefault(said.person.id, _Reading()).broken = True
 
     def lost_track(self) -> None:
-        """Nobody knows what was not put on the screen: nothing counts as read until it is shown whole again."""
+        """
+        Nobody knows what was not put on the screen: nothing counts as read until it is shown whole again, and nobody
+        waits for an answer until it is known who does.
+        """
         self._reading.clear()
+        self._requests.clear()
 
     def read(self) -> api.Displayed | None:
         """The command that tells what was read of the current chat; None if nothing is new."""

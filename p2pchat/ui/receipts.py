@@ -82,6 +82,10 @@ class Receipts:
             case api.Ended(person=api.Person(id=identifier)):
                 self._away.discard(identifier)
 
+    def lost_track(self) -> None:
+        """Events were left out: what was delivered meanwhile is not known, so nothing is said to wait."""
+        self._waiting.clear()
+
     def next_due(self) -> float | None:
         """When `due` will have something to say; None if never, as things are."""
         dues = [one.due for one in self._gathered.values()]
@@ -196,6 +200,10 @@ class Teller:
         """Something happened."""
         self._receipts.take(event, self._clock.seconds())
         self._arm()
+
+    def lost_track(self) -> None:
+        """Events were left out."""
+        self._receipts.lost_track()
 
     def stop(self) -> None:
         """Show nothing more."""
