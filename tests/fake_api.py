@@ -23,6 +23,15 @@ CAROL = person("carol", online=True, addresses=("10.0.0.11:6666",), standing="ve
 ALICE = person("alice")
 
 
+def stored(entry, text, **fields):
+    """A line as the store has it; the number follows from the entry."""
+    someone, mine = fields.pop("person", BOB), fields.pop("mine", False)
+    told = {"number": entry, "kind": "text", "at": 0, "arrived": entry * 1000, **fields}
+    return api.StoredLine(
+        entry=entry, person=someone, mine=mine, author="alice" if mine else someone.name, text=text, **told
+    )
+
+
 class Subscription:
     """One listener."""
 
@@ -142,6 +151,7 @@ class FakeApi:
                 return succeed(api.Done())
             case (
                 api.ShowLines()
+                | api.ShowArrivals()
                 | api.Search()
                 | api.Receive()
                 | api.ShowUnseen()
@@ -179,7 +189,10 @@ class FakeApi:
                 return api.Queue(waiting=tuple(self.waiting_lines), total=len(self.waiting_lines))
             case api.ShowDoubts():
                 return api.Doubts(doubts=tuple(self.doubts))
-            case api.ShowLines(before=before):
+            case api.ShowArrivals(after=int(after)):
+                known = [line for line in self.lines if line.entry > after]
+                return api.Lines(lines=tuple(known[: command.count]), more=len(known) > command.count)
+            case api.ShowLines(before=before) | api.ShowArrivals(before=before):
                 known = [line for line in self.lines if before is None or line.entry < before]
                 return api.Lines(lines=tuple(known[-command.count :]), more=len(known) > command.count)
             case _:

@@ -229,6 +229,49 @@ class TimesTests(HistoryTests):
         self.assertIn("#1", self.alice.refuse(api.ShowMessage(who="bob", number=1), UserError))
 
 
+class ArrivalTests(HistoryTests):
+    """What a program that keeps a copy asks for."""
+
+    def shown_of(self, **fields: object) -> list[str]:
+        found = self.lines(self.bob, api.ShowArrivals(**fields))  # type: ignore[arg-type]
+        return [f"{line.person.name}: {line.author}#{line.number} {line.text} {line.state}".rstrip() for line in found]
+
+    def test_order(self) -> None:
+        """All chats and both sides, as they arrived; forward from any of them, and back from the last."""
+        carol = self.world.node("carol")
+        self.bob.knows(carol)
+        self.open()
+        self.say("one")
+        self.say("two", node=self.bob, who="carol")
+        self.say("three", node=self.bob, who="alice")
+        self.say("four")
+        everything = ["alice: alice#1 one new", "carol: bob#1 two queued", "alice: bob#1 three delivered"]
+        everything.append("alice: alice#2 four new")
+        self.assertEqual(self.shown_of(), everything)
+        entries = self.entries(api.ShowArrivals())
+        self.assertEqual(entries, sorted(entries))
+        self.assertEqual(self.shown_of(after=0, count=2), everything[:2])
+        self.assertEqual(self.shown_of(after=entries[1]), everything[2:])
+        self.assertEqual(self.shown_of(after=entries[3]), [])
+        self.assertEqual(self.shown_of(count=2), everything[2:])
+        self.assertEqual(self.shown_of(before=entries[2], count=1), everything[1:2])
+        reply = self.bob.do(api.ShowArrivals(before=entries[1]))
+        assert isinstance(reply, api.Lines)
+        self.assertFalse(reply.more)
+        self.bob.refuse(api.ShowArrivals(count=0), UsageError)
+
+    def test_deleted_and_taken_back(self) -> None:
+        """What was deleted keeps its place, without its text; so does what one took back, but not what others did."""
+        self.say("one", "two")
+        self.alice.do(api.Cancel(who="bob", number=1))
+        self.open()
+        self.assertEqual(self.shown_of(), ["alice: alice#2 two new"])
+        self.assertEqual(self.shown(self.alice, api.ShowArrivals()), ["alice#1 taken back", "alice#2 two delivered"])
+        self.bob.do(api.Forget(who="alice"))
+        self.assertEqual(self.shown_of(), ["alice: alice#2  deleted"])
+        self.assertEqual(self.lines(self.bob, api.ShowLines(who="alice")), ())
+
+
 class QueueTests(HistoryTests):
     def queue(self, who: str = "") -> list[tuple[str, int, bool]]:
         reply = self.alice.do(api.ShowQueue(who=who))

@@ -166,6 +166,22 @@ class ShowLines(Tagged, frozen=True, kw_only=True):
     """An `entry`: the first lines after it; 0: from the beginning. `more` then tells of those that follow."""
 
 
+class ShowArrivals(Tagged, frozen=True, kw_only=True):
+    """
+    What was said in all chats, one's own lines too, in order of arrival. Reply: Lines.
+
+    Without `after` and `before` the last lines. Those that were deleted here come as well, without their text and in
+    the state "deleted": a program that keeps a copy finds its place even where nothing else is left.
+    """
+
+    count: int = 100
+    """At most 200."""
+    after: int | None = None
+    """An `entry`: the first lines that arrived after it; 0: from the beginning."""
+    before: int | None = None
+    """An `entry`: only what arrived before it; the page before."""
+
+
 class Search(Tagged, frozen=True, kw_only=True):
     """Lines with all of these words, the newest first; a person's words, no query language. Reply: Lines."""
 
@@ -326,6 +342,7 @@ Command = (
     | RemoveContact
     | Displayed
     | ShowLines
+    | ShowArrivals
     | Search
     | ShowUnseen
     | ShowMessage

@@ -105,7 +105,7 @@ class StoredLine(Value, frozen=True, kw_only=True):
     state: str = ""
     """
     Of one's own: "queued", "delivered", "seen", "refused", "taken back". Of theirs: "new" where neither a person nor a
-    program has seen it yet; else empty.
+    program has seen it yet; else empty. "deleted" where only ShowArrivals gives it.
     """
     history: bool = False
     """It was sent again on request."""

@@ -6,7 +6,7 @@ peer/history_commands.py, which knows the people.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.entries import Kind, conversation_of, judge
 from ..core.errors import NoSuchContact, UsageError, UserError
@@ -177,6 +177,17 @@ def new_to_program(tables: PeerTables, me: bytes, cursor: str, wire: bytes | Non
     found = tables.lines.new_to_program(me, part, _page_size(count) + 1, row or None)
     kept = _within(found[::-1], count)[::-1] if part.newest else _within(found, count)
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
+
+
+def arrivals(tables: PeerTables, me: bytes, count: int, part: Part) -> Page:
+    """What was said in all chats within a part, ours too, in order of arrival; what was deleted without its text."""
+    found = tables.lines.arrived(me, part, _page_size(count) + 1)
+    kept = _within(found[::-1], count)[::-1] if part.newest else _within(found, count)
+    lines = Reader(tables, me).lines(kept)
+    return Page(
+        [replace(line, state="deleted") if line.entry.bytes is None else line for line in lines],
+        len(kept) < len(found),
+    )
 
 
 def unseen(tables: PeerTables, me: bytes, wire: bytes | None) -> list[tuple[bytes, int, int]]:

@@ -21,6 +21,7 @@ MAX_DAYS = 36_500
 
 HistoryCommand = (
     api.ShowLines
+    | api.ShowArrivals
     | api.Search
     | api.ShowUnseen
     | api.ShowMessage
@@ -49,10 +50,8 @@ class HistoryCommands:
     async def execute(self, command: HistoryCommand) -> Reply:
         """Do it; raises UserError."""
         match command:
-            case api.ShowLines():
-                return await self._show_lines(command)
-            case api.Search():
-                return await self._search(command)
+            case api.ShowLines() | api.ShowArrivals() | api.Search():
+                return await self._show(command)
             case api.ShowUnseen(who=who):
                 return await self._show_unseen(who)
             case api.ShowMessage(who=who, number=number):
@@ -94,6 +93,15 @@ class HistoryCommands:
 
     # --- lines
 
+    async def _show(self, command: api.ShowLines | api.ShowArrivals | api.Search) -> Reply:
+        match command:
+            case api.ShowLines():
+                return await self._show_lines(command)
+            case api.ShowArrivals():
+                return await self._show_arrivals(command)
+            case api.Search():
+                return await self._search(command)
+
     async def _show_lines(self, command: api.ShowLines) -> Reply:
         wire, me = self._wire(self._someone(command.who)), self._me
         database = self._peer.environment.database
@@ -105,6 +113,13 @@ class HistoryCommands:
             after = command.after
             return self._lines(await database.read(lambda tables: history.page_after(tables, me, wire, count, after)))
         return self._lines(await database.read(lambda tables: history.page_of(tables, me, wire, count, command.before)))
+
+    async def _show_arrivals(self, command: api.ShowArrivals) -> Reply:
+        me, count = self._me, command.count
+        part = Part(command.after or 0, command.before or history.ABOVE_ALL, newest=command.after is None)
+        return self._lines(
+            await self._peer.environment.database.read(lambda tables: history.arrivals(tables, me, count, part))
+        )
 
     async def _search(self, command: api.Search) -> Reply:
         wire = self._wire(self._someone(command.who)) if command.who else None

@@ -10,6 +10,9 @@ from p2pchat.storage.query import Value, row, rows
 _SHOWN = "bytes IS NOT NULL AND kind != 'reset' AND NOT (kind = 'void' AND party.peer != ?)"
 """What a person is shown: everything that was said and not deleted; that others took something back is nothing."""
 
+_ARRIVED = "kind != 'reset' AND NOT (kind = 'void' AND party.peer != ?)"
+"""The same with what was deleted."""
+
 _NEW = "history = 0 AND bytes IS NOT NULL AND kind NOT IN ('reset', 'void') AND party.peer != ?"
 """What a program is given: what others said, except what was sent again on request."""
 
@@ -82,6 +85,13 @@ class Lines:
             f"{_SHOWN} AND lamport >= ? AND (lamport, party.peer, seq) > (?, ?, ?) {_UP}",
             *(conversation, me, after.lamport, *after, count),
         )
+
+    def arrived(self, me: bytes, part: Part, count: int) -> list[StoredEntry]:
+        """The first (or newest) so many of all that was said, by us too, in order of arrival; deleted ones included."""
+        rest = f"AND entry > ? AND entry < ? ORDER BY entry {'DESC' if part.newest else ''} LIMIT ?"
+        sql = f"{SELECT} WHERE {_ARRIVED} {rest}"
+        found = [stored_entry(each) for each in rows(self._connection, sql, (me, part.after, part.before, count))]
+        return found[::-1] if part.newest else found
 
     def new_to_program(self, me: bytes, part: Part, count: int, conversation: int | None) -> list[StoredEntry]:
         """The first (or newest) so many of what others said, everywhere or in one conversation, in order of arrival."""
