@@ -3,17 +3,22 @@
 import os
 import re
 import stat
+from datetime import datetime
 from pathlib import Path
 
 from hypothesis import given, settings, strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
-from p2pchat.core.errors import StoreError
+from p2pchat.config import PeerSettings
+from p2pchat.core.errors import StoreError, UserError
 from p2pchat.core.text import Kind, clean
+from p2pchat.ui.front import FrontEnd
 from p2pchat.ui.transcript import Transcript
 from p2pchat.ui.words import short_id
-from tests.fake_api import BOB, CAROL
+from tests.fake_api import BOB, CAROL, FakeApi, stored
 
 
 def said(text, number=1, who=BOB):
@@ -132,11 +137,13 @@ class TranscriptTests(SynchronousTestCase):
         self.assertEqual(self.texts()[-1].count("#"), 50)
 
     def test_private_and_appended(self):
-        """The file is 0600, is appended to, and half a line of a killed process is ended first."""
+        """The file is 0600, is appended to, and half a line of a killed process is marked first."""
         self.path.write_text("half a li")
         self.path.chmod(0o600)
         self.transcript.open()
-        self.assertTrue(self.take(queued("a")).startswith("half a li\n20"))
+        self.take(queued("a"))
+        self.successResultOf(Deferred.fromCoroutine(self.transcript.catch_up(FakeApi())))
+        self.assertTrue(self.path.read_text().startswith("half a li... [cut off]\n20"))
         new = Path(self.mktemp())
         other = Transcript(new, lambda: 0.0, self.failed.append)
         other.open()
@@ -168,3 +175,187 @@ class TranscriptTests(SynchronousTestCase):
         transcript.close()
         os.close(reading)
         os.close(writing)
+
+
+class ContinuedTests(SynchronousTestCase):
+    """A file that is gone on with, by a peer whose store has more than it."""
+
+    def setUp(self):
+        self.path = Path(self.mktemp())
+        self.held = FakeApi()
+        self.failed = []
+
+    def store(self, *lines):
+        """Lines that arrive, as the events that tell of them."""
+        self.held.lines += lines
+        return [
+            queued(line.text, line.number, line.person)
+            if line.mine
+            else api.Said(
+                person=line.person, number=line.number, text=line.text, kind=line.kind, at=0, entry=line.entry
+            )
+            for line in lines
+        ]
+
+    def run_once(self, *events, meanwhile=()):
+        """A process that writes these, and is killed."""
+        transcript = Transcript(self.path, lambda: 1_795_338_000.0, self.failed.append)
+        transcript.open()
+        for event in meanwhile:
+            transcript.take(event)
+        self.successResultOf(Deferred.fromCoroutine(transcript.catch_up(self.held)))
+        for event in events:
+            transcript.take(event)
+        transcript.close()
+        return self.messages()
+
+    def messages(self):
+        return [(chat, author, number) for chat, author, number, _ in parse(self.path.read_text())]
+
+    def bodies(self):
+        return [line[20:] for line in self.path.read_text().splitlines() if "-- chat:" not in line]
+
+    def test_new_begins_now(self):
+        """A file that is new, or empty, has nothing of what was said before."""
+        self.store(stored(1, "a"), stored(2, "b"))
+        self.assertEqual(self.run_once(), [])
+        self.assertEqual(self.run_once(*self.store(stored(3, "c"))), [("bob", "bob", 3)])
+
+    def test_lacking(self):
+        """What it lacks of all chats comes first, in order of arrival; and nothing twice, however often it starts."""
+        self.run_once(*self.store(stored(1, "a")))
+        lacking = self.store(stored(2, "b", mine=True), stored(3, "c", person=CAROL), stored(4, "d"))
+        wanted = [("bob", "bob", 1), ("bob", "alice", 2), ("carol", "carol", 3), ("bob", "bob", 4)]
+        # The last of them came while it caught up, and so did one that is not committed yet for whoever reads.
+        late = said("e", 5)
+        self.assertEqual(self.run_once(meanwhile=[*lacking[1:], late]), [*wanted, ("bob", "bob", 5)])
+        self.store(stored(5, "e"))
+        self.assertEqual(self.run_once(), [*wanted, ("bob", "bob", 5)])
+        self.assertEqual(self.run_once(), [*wanted, ("bob", "bob", 5)])
+
+    def test_time_of_arrival(self):
+        """What is written late carries the time at which it arrived."""
+        self.run_once(*self.store(stored(1, "a")))
+        at = 1_795_338_777
+        self.store(stored(2, "b", arrived=at * 1000))
+        self.run_once()
+        (line,) = [line for line in self.path.read_text().splitlines() if "bob#2" in line]
+        self.assertEqual(datetime.fromisoformat(line[:19]).timestamp(), at)
+
+    def test_many(self):
+        """However much it lacks, and however little of a page it takes."""
+        self.run_once(*self.store(stored(1, "a")))
+        self.store(*(stored(entry, str(entry), mine=entry % 3 == 0) for entry in range(2, 1_000)))
+        self.assertEqual([number for _, _, number in self.run_once()], list(range(1, 1_000)))
+
+    @given(st.lists(st.integers(0, 400), max_size=8), st.integers(3, 12))
+    @settings(max_examples=40, deadline=None)
+    def test_killed_anywhere(self, cuts, count):
+        """Killed within any byte, as often as you like: in the end every message stands there once, in order."""
+        self.path, self.held = Path(self.mktemp()), FakeApi()
+        self.run_once(*self.store(stored(1, "first")))
+        keep = self.path.stat().st_size
+        for turn, cut in enumerate(cuts):
+            first = len(self.held.lines) + 1
+            self.store(
+                *(
+                    stored(entry, f"text\n{turn}", mine=entry % 2 == 0, person=BOB if entry % 3 else CAROL)
+                    for entry in range(first, first + count)
+                )
+            )
+            self.run_once()
+            with self.path.open("r+b") as file:
+                file.truncate(max(keep, self.path.stat().st_size - cut))
+        self.run_once()
+        self.assertEqual([number for _, _, number in self.messages()], list(range(1, len(self.held.lines) + 1)))
+        texts = [text for *_, text in parse(self.path.read_text())]
+        self.assertEqual(texts, [line.text for line in self.held.lines])
+
+    def test_deleted(self):
+        """What was deleted does not come back, and what came after it is found behind it."""
+        self.run_once(*self.store(stored(1, "a"), stored(2, "b")))
+        gone = [stored(entry, "", state="deleted") for entry in (1, 2, 3)]
+        self.held.lines = [*gone, stored(4, "d")]
+        self.assertEqual([number for _, _, number in self.run_once()], [1, 2, 4])
+
+    def test_receipts(self):
+        """Receipts that were not written are told of what is compared or added, once."""
+        first, second = (stored(n, "a", mine=True) for n in (1, 2))
+        self.run_once(*self.store(first, second), api.Delivered(person=BOB, numbers=(1,), at=0))
+        self.run_once(api.Seen(person=BOB, numbers=(2,), at=0))
+        states = ("seen", "seen", "queued", "delivered", "taken back")
+        self.held.lines = [stored(n, "a", mine=True, state=state) for n, state in enumerate(states, 1)]
+        meanwhile = [api.Delivered(person=BOB, numbers=(2, 3), at=0), api.TakenBack(person=BOB, number=5)]
+        self.run_once(meanwhile=meanwhile)
+        told = ["alice#3: a", "alice#4: a", "-- bob: delivered #2 #4", "-- bob: seen #1"]
+        told += ["-- #5 to bob was taken back before it left", "-- bob: delivered #3"]
+        self.assertEqual(self.bodies()[4:], told)
+        before = self.path.read_text()
+        self.held.lines[2] = stored(3, "a", mine=True, state="delivered")
+        self.run_once()
+        self.assertEqual(self.path.read_text(), before)
+
+    def test_nothing_said_yet(self):
+        """Where no message stands there yet, what arrived since its first record is what it lacks."""
+        self.run_once(api.Back(person=BOB))
+        begun = 1_795_338_000
+        times = (begun - 5, begun, begun + 1)
+        self.store(*(stored(entry, "a", arrived=at * 1000) for entry, at in enumerate(times, 1)))
+        self.assertEqual([number for _, _, number in self.run_once()], [2, 3])
+
+    def test_another_store(self):
+        """Where nothing of it is known, it goes on with what arrived since."""
+        self.run_once(said("a", 77))
+        times = (1_795_337_000, 1_795_338_001)
+        self.store(*(stored(entry, "b", arrived=at * 1000) for entry, at in enumerate(times, 1)))
+        self.assertEqual([number for _, _, number in self.run_once()], [77, 2])
+
+    def test_held_back(self):
+        """Nothing is written before it has caught up; and nothing if the peer does not say what it has."""
+        self.run_once(*self.store(stored(1, "a")))
+        before = self.path.read_text()
+        self.held.refuse[api.ShowArrivals] = UserError("the disk failed")
+        transcript = Transcript(self.path, lambda: 0.0, self.failed.append)
+        transcript.open()
+        transcript.take(said("b", 2))
+        self.failureResultOf(Deferred.fromCoroutine(transcript.catch_up(self.held)), UserError)
+        transcript.close()
+        transcript.take(said("c", 3))
+        self.assertEqual(self.path.read_text(), before)
+
+
+class FrontEndTests(SynchronousTestCase):
+    """What a front end makes of a transcript that is gone on with."""
+
+    def setUp(self):
+        self.held, self.ended = FakeApi(), []
+        path = Path(self.mktemp()).absolute()
+        path.write_text("half a li")
+        settings = PeerSettings(state=path.parent, transcript=path)
+        self.front = FrontEnd(settings, self.held, Clock(), lambda: 0.0, lambda *end: self.ended.append(end))
+        self.begun = []
+        self.front.caught_up = lambda: self.begun.append(True)
+        self.front.startService()
+
+    def test_waits(self):
+        """Nothing that may end the process begins before it has caught up, and not once it is stopped."""
+        waiting, answer = Deferred(), self.held.execute
+        self.held.execute = lambda asked: waiting if isinstance(asked, api.ShowArrivals) else answer(asked)
+        self.front.begin()
+        self.assertEqual(self.begun, [])
+        self.front.stopService()
+        self.assertTrue(waiting.called)
+        self.assertEqual((self.begun, self.ended), ([], []))
+
+    def test_caught_up(self):
+        """Then it begins."""
+        self.front.begin()
+        self.front.stopService()
+        self.assertEqual((self.begun, self.ended), ([True], []))
+
+    def test_cannot_go_on(self):
+        """A peer that does not say what it has is one line, and the end."""
+        self.held.refuse[api.ShowArrivals] = UserError("the disk failed")
+        self.front.begin()
+        self.assertEqual(self.ended, [(1, "p2pchat-peer: cannot go on with the transcript: the disk failed")])
+        self.assertEqual(self.begun, [])

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from p2pchat import api
 from p2pchat.config import PeerSettings
+from p2pchat.core.errors import StoreError, UserError
 
 from .alerts import alert
 from .console import Console
@@ -66,6 +67,7 @@ class FrontEnd(Service):
         path = settings.transcript
         self._transcript = Transcript(path, wall, self._transcript_failed) if path is not None else None
         self._subscription: api.Subscription | None = None
+        self._continuing: Deferred[None] | None = None
 
     def startService(self) -> None:
         """Open the transcript; raises StoreError."""
@@ -78,6 +80,23 @@ class FrontEnd(Service):
         """The peer is up: commands are answered from now on. Learn who we are, and whose names are taken."""
         for command in (api.Contacts(), api.WhoAmI()):
             self.held.execute(command).addCallbacks(self._introduce, self._not_introduced)
+        self._continuing = Deferred.fromCoroutine(self._continue()).addErrback(self._not_continued)
+
+    def caught_up(self) -> None:
+        """The transcript has what is stored: what may end the process may begin."""
+
+    async def _continue(self) -> None:
+        if self._transcript is not None:
+            await self._transcript.catch_up(self.held)
+        self.caught_up()
+
+    def _not_continued(self, failure: Failure) -> None:
+        if failure.check(CancelledError) or self._transcript is None:
+            return
+        self._transcript.close()
+        if not failure.check(UserError):
+            self._log.failure("The transcript was not gone on with", failure)
+        self._transcript_failed(StoreError(f"cannot go on with the transcript: {failure.getErrorMessage()}"))
 
     def aside(self, work: Callable[[], None]) -> "Deferred[None]":
         """Run what waits for a disk in a thread of its own."""
@@ -97,6 +116,8 @@ class FrontEnd(Service):
 
     def stopService(self) -> "Deferred[None] | None":
         """Close the transcript."""
+        if self._continuing is not None:
+            self._continuing.cancel()
         if self._subscription is not None:
             self._subscription.cancel()
         if self._transcript is not None:
@@ -191,7 +212,7 @@ class Sending(_Piped):
     """An input, sent until it is delivered."""
 
     def startService(self) -> None:
-        """Listen; nothing is read before `begin`."""
+        """Listen; nothing is read before `caught_up`."""
         super().startService()
         name = self.settings.input
         origin = STANDARD_INPUT if name in (None, "-") else Path(name or "")
@@ -199,9 +220,8 @@ class Sending(_Piped):
         self._told = self.held.subscribe(self._tell)
         self._lines = Lines(self.held, self.reactor, Source(self.reactor, origin), self.settings, self.finish)
 
-    def begin(self) -> None:
+    def caught_up(self) -> None:
         """Read and send."""
-        super().begin()
         self._lines.begin()
 
     def introduced(self, own_id: str) -> None:
@@ -237,9 +257,8 @@ class Unattended(_Piped):
         )
         self._reading: Deferred[None] | None = None
 
-    def begin(self) -> None:
+    def caught_up(self) -> None:
         """Take commands."""
-        super().begin()
         self._console.begin()
         self._reading = Deferred.fromCoroutine(self._read())
         self._reading.addErrback(self._read_failed)

@@ -8,15 +8,20 @@ The transcript: what both sides said, with numbers and receipts, appended to a f
     2026-11-22 11:00:04 bob#7: hi there
     2026-11-22 11:00:04 -- bob: seen #13-#14
 
-A record begins with the local time at which it was written here; a line that begins with `  | ` goes on with the
-message before it, so that no text can imitate a record. `-- ` begins what is no message. `-- chat:` stands at the
-start and wherever the chat is another one than before: what follows, up to the next of these, belongs to it.
-What was stored in the moment in which a process is killed does not come to be written here; `/export` has it.
+A record begins with the local time at which it was written here, or arrived here, if it was written later; a line that
+begins with `  | ` goes on with the message before it, so that no text can imitate a record. `-- ` begins what is no
+message. `-- chat:` stands at the start and wherever the chat is another one than before: what follows, up to the next
+of these, belongs to it.
 Text is cleaned; a message that was cut or split stands there as it was sent. The file is 0600.
+
+A file that is new, or empty, begins now. One that is gone on with is first completed with what was stored and is not
+there, of all chats, in order of arrival (ui/catching_up.py): a process may be killed between the two, and may run
+without a transcript. What happens meanwhile waits; nothing is written twice. Where the file ends is read from the file
+(ui/written.py). A last record that is torn is completed, or ends with `... [cut off]` where its end is not known.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -24,9 +29,11 @@ from p2pchat import api
 from p2pchat.core.errors import StoreError
 from p2pchat.core.text import Kind, clean, hang
 
+from .catching_up import CatchingUp
 from .drawing import FURTHER
 from .numbers import Numbers, write_numbers
 from .words import Narrator, name_of, short_id
+from .written import MOST_BYTES, Written, read_end
 
 
 def record(at: float, text: str) -> str:
@@ -43,21 +50,30 @@ class Transcript:
         self._failed = failed
         self._narrator = Narrator()
         self._chat: str | None = None
+        self._arrived: float | None = None
+        """When that arrived which is written late."""
         self._descriptor: int | None = None
+        self._written: Written | None = None
+        """The end of a file that is gone on with, until that has caught up."""
+        self._waiting: list[api.Event] = []
+        """What happened meanwhile."""
+        self._lacking: CatchingUp | None = None
+        """What was written late."""
 
     def open(self) -> None:
-        """Open or make the file. Raises StoreError."""
+        """Open or make the file; one that is gone on with takes events once it has caught up. Raises StoreError."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         try:
             self._descriptor = os.open(self._path, flags, 0o600)
-            size = os.fstat(self._descriptor).st_size
-            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-                self._append("\n")  # a killed process, or a full disk, left half a line
+            if size := os.fstat(self._descriptor).st_size:
+                begin = max(0, size - MOST_BYTES)
+                self._written = read_end(_read(self._descriptor, begin, size), begin == 0)
         except OSError as error:
             raise self._error(error) from error
 
     def close(self) -> None:
         """Nothing more is written."""
+        self._written, self._waiting = None, []
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -68,10 +84,46 @@ class Transcript:
 
     def take(self, event: api.Event) -> None:
         """Write what is to be written of an event; if that fails, say so once and write no more."""
+        if self._written is not None:
+            self._waiting.append(event)
+        elif (left := self._left_of(event)) is not None:
+            self._try(lambda: self._write(left))
+
+    async def catch_up(self, held: api.Api) -> None:
+        """
+        Write what the file lacks, and then what happened meanwhile.
+
+        Raises UserError if the peer does not say what it has; then nothing is written, and the next one catches up.
+        """
+        written = self._written
+        if written is None:
+            return
+        lacking = self._lacking = CatchingUp(held, written)
+        await lacking.find()
+        self._try(lambda: self._append(written.rest))
+        await lacking.run(self._write_late)
+        waiting, self._written, self._waiting = self._waiting, None, []
+        left = (event for each in waiting if (event := self._left_of(each)) is not None)
+        self._try(lambda: self._write_all([*lacking.receipts(), *left]))
+
+    def _left_of(self, event: api.Event) -> api.Event | None:
+        """What was committed can be read before it is told: what was written late is not written again."""
+        return event if self._lacking is None else self._lacking.without_told(event)
+
+    def _write_late(self, event: api.Event, arrived: float) -> None:
+        self._arrived = arrived
+        self._try(lambda: self._write(event))
+        self._arrived = None
+
+    def _write_all(self, events: Iterable[api.Event]) -> None:
+        for event in events:
+            self._write(event)
+
+    def _try(self, write: Callable[[], None]) -> None:
         if self._descriptor is None:
             return
         try:
-            self._write(event)
+            write()
         except OSError as error:
             self.close()
             self._failed(self._error(error))
@@ -113,14 +165,24 @@ class Transcript:
             self._record(f"-- chat: {name_of(person)} ({short_id(person.id)})")
 
     def _record(self, text: str) -> None:
-        self._append(record(self._wall(), text))
+        at = self._wall() if self._arrived is None else self._arrived
+        self._append(record(at, text).encode("utf-8", "replace"))
 
-    def _append(self, text: str) -> None:
+    def _append(self, data: bytes) -> None:
         if self._descriptor is None:
             return
-        view = memoryview(text.encode("utf-8", "replace"))
+        view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
 
     def _error(self, error: OSError) -> StoreError:
         return StoreError(f"cannot write the transcript {self._path}: {error.strerror}; choose another file")
+
+
+def _read(descriptor: int, begin: int, end: int) -> bytes:
+    """A part of a file, or as much of it as there is."""
+    parts = []
+    while begin < end and (data := os.pread(descriptor, end - begin, begin)):
+        parts.append(data)
+        begin += len(data)
+    return b"".join(parts)
