@@ -5,6 +5,7 @@ import os
 import signal
 
 from tests.background import Background
+from tests.terminals import Terminal
 
 
 class AwayTests(Background):
@@ -17,13 +18,18 @@ class AwayTests(Background):
         self.daemonize("bob")
         self.befriend("alice", "bob")
 
+    def plain(self, name: str) -> Terminal:
+        """A terminal of lines alone: where there is a bar, that something is delivered stands there and in no line."""
+        terminal = self.attach(name, "attach", "--plain")
+        terminal.wait_for("/quit leaves")
+        return terminal
+
     def test_queued_delivered_seen(self) -> None:
         """What is typed while bob is away waits, over our restart too, goes out in order, is delivered, then seen."""
         self.stop("bob")
-        alice = self.attach("alice")
-        alice.wait_for("/quit leaves")
+        alice = self.plain("alice")
         alice.type("/connect bob")
-        alice.wait_for("[bob] >")
+        alice.wait_for("you write to bob")
         alice.type("one")
         alice.wait_for("alice#1 (queued for bob): one")
         alice.type("two")
@@ -35,8 +41,7 @@ class AwayTests(Background):
         alice.type("/stop")
         self.assertEqual(alice.wait(), 0)
         self.daemonize("alice")
-        alice = self.attach("alice")
-        alice.wait_for("/quit leaves")
+        alice = self.plain("alice")
         alice.type("/msg bob")
         alice.wait_for("(queued): one")
         alice.type("/queue")
@@ -56,7 +61,7 @@ class AwayTests(Background):
         alice.wait_for("alice#1 to bob: queued ")
         alice.wait_for(", seen ")
         alice.type("/export bob.txt")
-        alice.wait_for("3 lines, is in ")
+        alice.wait_for("3 lines, is in")
         alice.type("/export bob.txt")
         alice.wait_for("there is a file bob.txt already")
         text = (self.directory / "bob.txt").read_text()
@@ -64,10 +69,9 @@ class AwayTests(Background):
 
     def test_in_the_middle_of_a_chat(self) -> None:
         """What is typed after bob's machine died is queued for him, and delivered when he is back, said in one line."""
-        alice = self.attach("alice")
-        alice.wait_for("/quit leaves")
+        alice = self.plain("alice")
         alice.type("/connect bob")
-        alice.wait_for("[bob] >")
+        alice.wait_for("you write to bob")
         alice.type("hello")
         alice.wait_for("bob: #1 delivered")
         os.kill(self.status("bob")["pid"], signal.SIGKILL)
