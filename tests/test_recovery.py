@@ -439,7 +439,8 @@ class RefusalTests(RecoveryCase):
         connection.pragma("user_version", 99)
         connection.close()
         before = self.path.read_bytes()
-        self.assertRaises(StoreTooNew, recover_peer, self.state)
+        error = self.assertRaises(StoreTooNew, recover_peer, self.state)
+        self.assertTrue(str(error).startswith(f"{self.path} was"), error)
         self.assertEqual(self.path.read_bytes(), before)
 
     def test_nothing_there(self) -> None:

@@ -96,16 +96,17 @@ def _fault(path: Path, schema: Schema[TablesT], mending: Mending) -> str:
                 _copy(Path(f"{path}{suffix}"), Path(f"{copy}{suffix}"))
         if not copy.exists():
             return "the file is gone"
-        return _fault_of_copy(copy, schema, mending)
+        return _fault_of_copy(copy, path, schema, mending)
     finally:
         _remove(copy)
 
 
-def _fault_of_copy(copy: Path, schema: Schema[TablesT], mending: Mending) -> str:
+def _fault_of_copy(copy: Path, path: Path, schema: Schema[TablesT], mending: Mending) -> str:
+    """What is wrong with the copy of `path`, which is the one to name."""
     try:
         connection = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            version = check(copy, schema, connection)
+            version = check(path, schema, connection)
             ((result,),) = rows(connection, "PRAGMA integrity_check(1)")
             if result != "ok":
                 return str(result).splitlines()[-1]
