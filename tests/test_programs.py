@@ -38,7 +38,7 @@ def script(path: Path, text: str) -> Path:
 
 
 class ProgramsTests(TestCase):
-    timeout = 60
+    timeout = 180
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).absolute()
