@@ -140,6 +140,15 @@ class NoticesTests(SynchronousTestCase):
         for second in range(600):
             self.assertLessEqual(sum(second <= at < second + PER for at, _ in told), NOTICES)
 
+    def test_unwanted(self) -> None:
+        """Those of whom nothing is to be told take no notice away from those of whom something is."""
+        for number in range(3 * NOTICES):
+            self.came(0, "muted", chat=f"chat {number}")
+        self.came(0, "hello")
+        _, told = self.notices.due(GATHER, lambda item: item != "muted")
+        self.assertEqual([(one.chat, one.count) for one in told], [("bob", 1)])
+        self.assertEqual(self.told(1_000), [])
+
     def test_gone(self) -> None:
         """A request that is over is told no more."""
         self.came(0, "asks")

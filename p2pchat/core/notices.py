@@ -8,7 +8,7 @@ doubles until somebody looks. So neither a flood from one chat nor one from many
 
 import re
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -162,12 +162,20 @@ class Notices(Generic[ItemT]):
             held.more, held.more_count = None, 0
             held.count, held.last = 0, None
 
-    def due(self, now: float) -> tuple[list[ItemT], list[Told[ItemT]]]:
-        """What nobody looked at in time, one by one as it came, and the notices that it is time for."""
+    def due(
+        self, now: float, wants: Callable[[ItemT], bool] = lambda item: True
+    ) -> tuple[list[ItemT], list[Told[ItemT]]]:
+        """
+        What nobody looked at in time, one by one as it came, and the notices that it is time for.
+
+        What the person does not want to be told of now is never told, and counts for nothing.
+        """
         passed = [item for held in self._chats.values() for item in self._pass(held, now)]
         told = []
         for chat, held in list(self._chats.items()):
-            if held.last is not None and held.count and now >= held.next_at and self._may_tell(now):
+            if held.last is not None and held.count and not wants(held.last[1]):
+                held.count = 0
+            elif held.last is not None and held.count and now >= held.next_at and self._may_tell(now):
                 told.append(Told(chat, held.count, held.last[1]))
                 held.count = 0
                 held.pause = min(2 * held.pause or PAUSE, LONGEST_PAUSE)

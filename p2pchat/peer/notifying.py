@@ -94,18 +94,18 @@ class Notifying:
 
     def look(self) -> None:
         """Once a second: tell what it is time for."""
-        passed, told = self._notices.due(self._environment.clock.seconds())
-        if not passed and not told:
-            return
         wall = self._environment.wall()
         minute = self._minute(wall)
+
+        def wants(event: TellOf) -> bool:
+            return self._preferences.wants(event.person.id, wall, minute)
+
+        passed, told = self._notices.due(self._environment.clock.seconds(), wants)
         if self._preferences.hook:
-            for event in passed:
-                if self._preferences.wants(event.person.id, wall, minute):
-                    self._hooks.run([self._preferences.hook], to_line(event))
+            for event in filter(wants, passed):
+                self._hooks.run([self._preferences.hook], to_line(event))
         for one in told:
-            if self._preferences.wants(one.last.person.id, wall, minute):
-                self._tell(one)
+            self._tell(one)
 
     def _tell(self, told: Told[TellOf]) -> None:
         event = told.last
