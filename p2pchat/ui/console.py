@@ -9,7 +9,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -26,7 +25,7 @@ from .browsing import Browser
 from .commands import NoChat, parse
 from .conversation import Block, Conversation, consent, refusal
 from .doctor import examine
-from .drawing import Line, told
+from .drawing import told
 from .export import Aside
 from .fate import unseen_line
 from .help import help_lines
@@ -34,26 +33,11 @@ from .outgoing import Outgoing
 from .overview import Overview
 from .recall import Recall, Recalled
 from .receipts import Receipts, Teller
+from .screen import Screen
 from .words import Narrator, name_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 """What a terminal's bytes become that are no UTF-8."""
-
-
-class Screen(Protocol):
-    """Where lines are shown."""
-
-    def show(self, line: Line, token: api.Event | None = None) -> None:
-        """Show it; a screen that a person looks at gives `token` to `Console.displayed` once it is there."""
-
-    def prompt_changed(self) -> None:
-        """`Conversation.prompt` may be another one now."""
-
-    def keep(self, text: str) -> None:
-        """A line was refused: give it back to whoever typed it."""
-
-    def forget(self, person: str) -> None:
-        """What was typed in the chat with the id `person` cannot be called back any more."""
 
 
 RECENT = 50

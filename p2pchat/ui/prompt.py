@@ -98,7 +98,7 @@ class Person(Protocol):
 
 
 class Prompt(Service):
-    """A `Screen` (ui/console.py) that a person looks at."""
+    """A `Screen` (ui/screen.py) that a person looks at."""
 
     _log = Logger()
 
