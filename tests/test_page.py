@@ -68,6 +68,17 @@ class LayOutTests(SynchronousTestCase):
         )
         self.assertEqual(str(lay_out(row, 99, "", FULL)[0]), f"-- {row.text}")
 
+    def test_table_of_several_columns(self):
+        """It goes on under the last column that begins near enough; what has nothing but an edge, under that."""
+        row = told("ok       paths         open to alice (direct); this version knows no relay yet")
+        for width, rest in ((60, 12), (70, 26)):
+            _, *further = [str(one) for one in lay_out(row, width, "", FULL)]
+            self.assertEqual([len(one) - len(one.lstrip(" ")) for one in further], [rest] * len(further))
+        fix = told(f"{'':23}fix: sudo ufw allow 6666/tcp, here")
+        self.assertEqual(
+            [str(one) for one in lay_out(fix, 40, "", FULL)], ["--     fix: sudo ufw allow 6666/tcp,", "       here"]
+        )
+
     def test_gaps(self):
         """No row that was broken off a note begins with the blanks that set its parts apart."""
         request = note('alice wants to chat: "hello there"   /accept alice')

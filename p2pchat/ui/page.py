@@ -39,8 +39,8 @@ TAB = 8
 _LINK = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://[!-~]+")
 """What people open or copy; printable ASCII, so that no part of it can look like one of our rows, which have blanks."""
 
-_COLUMNS = re.compile(r"( +)(\S(?: ?\S)*) {2,}(?=\S)")
-"""A row of a table of ours: its edge, what stands in the first column, and the gap behind it."""
+_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
+"""What stands between two columns of a table of ours."""
 
 RESET, DIM = "\x1b[0m", "\x1b[2m"
 
@@ -134,19 +134,21 @@ def lay_out(line: Line, width: int, clock: str, look: Look = Look()) -> list[Row
 
 def _lay_out_note(line: Line, before: str, part: str, width: int) -> list[Row]:
     """
-    A note that is one line; if it is a row of a table and has to be broken, it goes on under its second column.
+    A note that is one line; if it is a row of a table and has to be broken, it goes on under one of its columns.
 
-    Where that would begin too far to the right, the columns stand close to each other instead.
+    Where the second column begins too far to the right, the first two stand close to each other instead.
     """
     top = cell_width(before)
-    indent = top
-    if cell_width(part) > width - top and (columns := _COLUMNS.match(part)):
-        second = top + cell_width(columns[0])
-        if second <= width * 2 // 5:
-            indent = second
-        else:
-            indent = top + len(columns[1])
-            part = f"{columns[1]}{columns[2]}  {part[columns.end() :]}"
+    indent, most = top, width * 2 // 5
+    if cell_width(part) > width - top:
+        gaps = list(_GAP.finditer(part))
+        edge = len(part) - len(part.lstrip(" "))
+        if top + edge > most:
+            part, edge, gaps = " " * INDENT + part[edge:], INDENT, []
+        starts = [top + cell_width(part[: gap.end()]) for gap in gaps]
+        indent = max((start for start in starts if start <= most), default=top + edge)
+        if starts and starts[0] > most:
+            part = f"{part[: gaps[0].start()]}  {part[gaps[0].end() :]}"
     # Blanks set words of ours apart within a row, and mean nothing at its edge.
     first, *further = _broken(part, width - top, width - indent)
     return [Row(before, line.head, first), *(Row(" " * indent, "", row.lstrip(" ")) for row in further)]
