@@ -22,14 +22,14 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78])")
 
 class Terminal:
     """
-    A process at 100 by 40.
+    A process at 100, or `columns`, by 40.
 
     `told` is all that it wrote so far, without escape sequences; `wait_for` reads on until something is in it.
     """
 
-    def __init__(self, words: list[str], **options: object) -> None:
+    def __init__(self, words: list[str], columns: int = 100, **options: object) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_take, **options
         )  # type: ignore[call-overload]
@@ -57,15 +57,24 @@ class Terminal:
 
     def wait_for(self, text: str) -> str:
         """Read until `text` was written behind what the last call found."""
-        end = time.monotonic() + PATIENCE
-        while (found := self.told.find(text, self._from)) < 0:
-            assert time.monotonic() < end, f"no {text!r} in:\n{self.told[self._from :]}"
-            if not self._read() and self.process.poll() is not None:
-                found = self.told.find(text, self._from)
-                assert found >= 0, f"it ended without {text!r}:\n{self.told}"
-                break
-        self._from = found + len(text)
+        self._search(re.escape(text))
         return self.told
+
+    def wait_for_words(self, text: str) -> str:
+        """The same, in whatever rows the words stand; gives them as they were written."""
+        return self._search(r"\s+".join(map(re.escape, text.split())))[0]
+
+    def wait_for_all(self, *patterns: str) -> None:
+        """The same for several regular expressions, in any order."""
+        begin, ends = self._from, []
+        for pattern in patterns:
+            self._from = begin
+            ends.append(self._search(pattern).end())
+        self._from = max(ends)
+
+    def wait_for_match(self, pattern: str) -> re.Match[str]:
+        """The same for a regular expression."""
+        return self._search(pattern)
 
     def wait(self) -> int:
         """Read until it has ended; its exit code."""
@@ -89,6 +98,18 @@ class Terminal:
         self.process.wait(PATIENCE)
         if self._master >= 0:
             os.close(self._master)
+
+    def _search(self, pattern: str) -> re.Match[str]:
+        wanted = re.compile(pattern)
+        end = time.monotonic() + PATIENCE
+        while (found := wanted.search(self.told, self._from)) is None:
+            assert time.monotonic() < end, f"no {pattern!r} in:\n{self.told[self._from :]}"
+            if not self._read() and self.process.poll() is not None:
+                found = wanted.search(self.told, self._from)
+                assert found is not None, f"it ended without {pattern!r}:\n{self.told}"
+                break
+        self._from = found.end()
+        return found
 
     def _read(self) -> bool:
         if select.select([self._master], [], [], 0.05)[0]:
