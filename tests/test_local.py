@@ -45,6 +45,7 @@ from p2pchat.net.local_connection import (
     CLOSE_TIMEOUT,
     MAX_IN_FLIGHT,
     MAX_WAITING,
+    MOST_WAITING,
     STALL_TIMEOUT,
     LineBuffer,
     LineTooLong,
@@ -357,9 +358,10 @@ class PressureTests(ConnectionCase):
 
     def test_too_many_answers_for_a_client_that_does_not_read(self) -> None:
         """Answers are never left out: where too many wait the client is cut, and nobody else notices."""
-        self.receive(b"".join(request(number) for number in range(1, 5)))
+        self.receive(b"".join(request(number) for number in range(1, 12)))
         self.stall()
-        for result in self.results[:3]:
+        for number, result in enumerate(self.results[:10], 1):
+            self.assertEqual(self.transport.aborted, number > MOST_WAITING // MAX_WAITING + 1)
             result.callback(b'"%s"' % (b"x" * MAX_WAITING))
         self.assertTrue(self.transport.aborted)
         self.lose()

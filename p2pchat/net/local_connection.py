@@ -28,9 +28,11 @@ MAX_IN_FLIGHT = 64
 
 MAX_WAITING = 1024 * 1024
 """
-Bytes kept for a client that does not read. Events that come on top of that are left out, which it is told; on another
-answer it is cut.
+Bytes kept for a client that does not read. Events that come on top of that are left out, which it is told.
 """
+
+MOST_WAITING = 8 * MAX_WAITING
+"""Bytes kept with the answers to what it had asked before it stopped reading; on another one it is cut."""
 
 ROOM_AGAIN = MAX_WAITING // 2
 """Bytes below which a client that was behind is told what it missed, and gets events again."""
@@ -131,7 +133,7 @@ class _Outgoing:
     def send(self, line: bytes) -> None:
         if not self.blocked:
             self._transport.write(line)
-        elif self._size >= MAX_WAITING:
+        elif self._size >= MOST_WAITING:
             self._cut(f"{self._size} bytes wait for it")
         else:
             self._waiting.append(line)
