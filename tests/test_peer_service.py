@@ -16,6 +16,7 @@ from p2pchat.api import Command, Event, Reply
 from p2pchat.config import PeerSettings
 from p2pchat.core.errors import NoSuchContact, StateInUse, UserError
 from p2pchat.core.identity import JoinLink, format_id
+from p2pchat.core.session import HELLO_WITHIN
 from p2pchat.peer.offline import set_accept
 from p2pchat.peer.service import PeerService
 from p2pchat.storage.directory import holder
