@@ -33,7 +33,7 @@ from p2pchat.storage.settings import STORE_SETTING
 
 from .disk import Disk, File, database_file
 from .network import PORT, Network, Plug, SimulatedDialler
-from .reading import Contents, Eye, ResultT, confirmed_in, held_in, look_into
+from .reading import Contents, Eye, ResultT, confirmed_in, doubts_in, held_in, look_into
 
 WALL = 1_790_000_000_000
 """Where wall clocks begin, ms since 1970: September 2026."""
@@ -362,6 +362,10 @@ class Machine:
     def confirmed_by(self, reader: "Machine") -> dict[int, int]:
         """By stream: up to where it durably knows that a reader has it."""
         return self._ask(lambda connection: confirmed_in(connection, reader.identity.id)) or {}
+
+    def doubts_about(self, reader: "Machine") -> list[tuple[int, int]]:
+        """The numbers of its messages that a reader may lack, as its person is told at the next terminal."""
+        return self._ask(lambda connection: doubts_in(connection, reader.identity.id)) or []
 
     def _ask(self, question: Callable[[apsw.Connection], ResultT]) -> ResultT | None:
         """Look at what is durable of its database; None if there is none."""

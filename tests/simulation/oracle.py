@@ -330,6 +330,10 @@ class Oracle:
             if line.text not in there and not way.in_doubt(line.number):
                 self.complain(f"I5: {way.name} #{line.number} {line.text!r} never arrived, and nobody was told")
         if way.owed:
+            # A process that died right after it had noted a doubt tells its person when it is back (/doubts).
+            noted = way.author.doubts_about(way.reader)
+            way.owed = {text: n for text, n in way.owed.items() if not any(first <= n <= last for first, last in noted)}
+        if way.owed:
             self.complain(
                 f"{way.reader.name} lost #{sorted(way.owed.values())} of {way.author.name}, who was told nothing"
             )

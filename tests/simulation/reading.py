@@ -143,3 +143,13 @@ def confirmed_in(connection: apsw.Connection, reader: bytes) -> dict[int, int]:
         "SELECT vector.stream, seq FROM vector JOIN party ON party.party = reader WHERE peer = ?", (reader,)
     )
     return dict(rows)
+
+
+def doubts_in(connection: apsw.Connection, reader: bytes) -> list[tuple[int, int]]:
+    """The numbers, first and last, of our own messages that a reader may lack, as the next terminal is told."""
+    rows = connection.execute(
+        "SELECT first, last FROM doubt JOIN conversation USING (conversation) JOIN contact USING (contact) "
+        "WHERE mine AND peer = ?",
+        (reader,),
+    )
+    return [(int(first), int(last)) for first, last in rows]
