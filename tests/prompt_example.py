@@ -74,6 +74,7 @@ class Lively(FakeApi):
                     self.says(f"flood {each}")
             case "crash":
                 self.front()._prompt._page.draw = lambda line, width: 1 / 0
+                self.says("what is to be drawn")  # the terminal's thread may have drawn all that there was
             case "carol":
                 self.tell(api.Opened(person=OTHER, again=False))
                 self.says("hello from carol", OTHER)

@@ -55,6 +55,7 @@ PEER = {
     "myself": {"type": "myself", "id": BOB, "name": "bob", "listens": [], "servers": []},
     "chats": [],
     "uptime": 5,
+    "requests": [],
 }
 
 
