@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 from twisted.internet.defer import gatherResults
@@ -387,7 +388,7 @@ class EvilServerTests(Attack):
     async def test_A1_endings(self) -> None:
         """Whatever code a server ends with, and as often as it likes, chats go on and it is asked again in the end."""
         victim, evil = await self.start()
-        codes = iter(["full", "not-admitted", "version", "internal", "rate", "self", "no such code", "x" * 32] * 3)
+        codes = cycle(["full", "not-admitted", "version", "internal", "rate", "self", "no such code", "x" * 32])
         evil.answers["register"] = lambda link, message: link.tell("bye", code=next(codes))
         await victim.join(evil, online=False)
         for _ in range(8):
