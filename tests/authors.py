@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -89,7 +90,7 @@ class Author(Program):
     def work(self) -> None:
         """Over as many lives of the peer as it takes."""
         while (client := self.connected()) is not None:
-            with client:
+            with contextlib.closing(client):
                 try:
                     if self._begun(client) and self._say_all(client):
                         return
@@ -164,7 +165,7 @@ class Reader(Program):
     def work(self) -> None:
         """Until it is stopped."""
         while (client := self.connected()) is not None:
-            with client:
+            with contextlib.closing(client):
                 try:
                     client.subscribe()
                     self.shown.append([])

@@ -28,7 +28,7 @@ from twisted.trial.reporter import TextReporter
 from twisted.trial.runner import TestLoader
 from twisted.trial.unittest import makeTodo
 
-JOBS = 5
+JOBS = 3
 """Worker processes: CI has two cores, and tests of real processes wait for nine tenths of their time."""
 CHECK_LIMIT = 300.0
 """Seconds for one of the checks; mypy without its cache needs about 60."""
