@@ -263,6 +263,23 @@ class NumbersTests(SynchronousTestCase):
         runs = list(numbers.ranges())
         self.assertTrue(all(after[0] > before[1] + 1 for before, after in itertools.pairwise(runs)))
 
+    @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 12)), max_size=20))
+    def test_runs(self, steps):
+        """A run put in at once is all of its numbers, whatever it touches."""
+        numbers, model = Numbers(), set()
+        for first, more in steps:
+            numbers.add_run(first, first + more)
+            model.update(range(first, first + more + 1))
+            self.assertEqual(len(numbers), len(model))
+        self.assertEqual([n for first, last in numbers.ranges() for n in range(first, last + 1)], sorted(model))
+        self.assertTrue(all(b[0] > a[1] + 1 for a, b in itertools.pairwise(numbers.ranges())))
+
+    def test_a_long_run(self):
+        """A run takes no room by its length."""
+        numbers = Numbers()
+        numbers.add_run(1, 2**53)
+        self.assertIn(2**52, numbers)
+
     def test_written(self):
         """Neighbours stand alone, longer runs as ranges, many runs are counted."""
         self.assertEqual(write_numbers(Numbers([14, 15])), "#14 #15")

@@ -33,16 +33,20 @@ class Numbers:
         """Put a number in; false if it was there."""
         if number in self:
             return False
-        self._count += 1
-        index = self._index(number)
-        first = last = number
-        if index + 1 < len(self._ranges) and self._ranges[index + 1][0] == number + 1:
-            last = self._ranges.pop(index + 1)[1]
-        if index >= 0 and self._ranges[index][1] == number - 1:
-            first = self._ranges.pop(index)[0]
-            index -= 1
-        self._ranges.insert(index + 1, (first, last))
+        self.add_run(number, number)
         return True
+
+    def add_run(self, first: int, last: int) -> None:
+        """Put all from `first` up to `last` (not less) in, however many those are."""
+        begin = self._index(first)
+        if begin < 0 or self._ranges[begin][1] < first - 1:
+            begin += 1
+        end = self._index(last + 1) + 1
+        touched = self._ranges[begin:end]
+        if touched:
+            first, last = min(first, touched[0][0]), max(last, touched[-1][1])
+        self._count += last - first + 1 - sum(until - since + 1 for since, until in touched)
+        self._ranges[begin:end] = [(first, last)]
 
     def discard(self, number: int) -> bool:
         """Take a number out; false if it was not there."""

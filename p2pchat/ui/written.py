@@ -19,6 +19,7 @@ from p2pchat import api
 from p2pchat.core.text import Kind, clean, hang
 
 from .drawing import FURTHER
+from .numbers import Numbers
 from .words import name_of, short_id
 
 MOST_BYTES = 1 << 20
@@ -78,7 +79,8 @@ class Written:
     _last: Record | None = None
     """The last record, if it is a message."""
     _is_ended: bool = True
-    _receipts: list[tuple[str, str, int, int]] = field(default_factory=list)
+    _receipts: dict[tuple[str, str], Numbers] = field(default_factory=dict)
+    """Numbers of which something is told, by chat and by what."""
 
     def match(self, line: api.StoredLine) -> bool:
         """Whether a line that arrived stands there; each record counts once."""
@@ -98,10 +100,7 @@ class Written:
     def is_told(self, line: api.StoredLine, what: str) -> bool:
         """Whether it stands there that one of our own lines was delivered, seen or taken back."""
         chats = ("", short_id(line.person.id))
-        return any(
-            told == what and chat in chats and first <= line.number <= last
-            for chat, told, first, last in self._receipts
-        )
+        return any(line.number in self._receipts.get((chat, what), ()) for chat in chats)
 
     def _is_of(self, record: Record, line: api.StoredLine) -> bool:
         if record.chat not in ("", short_id(line.person.id)) or not self._may_be_by(record.author, line):
@@ -145,7 +144,9 @@ def read_end(data: bytes, is_all: bool) -> Written:
             written._last = record if is_last else None
             first = at
         elif written._is_ended or not is_last:
-            written._receipts += ((chat, *receipt) for receipt in _receipts_in(text))
+            for what, begin, end in _receipts_in(text):
+                if begin <= end:
+                    written._receipts.setdefault((chat, what), Numbers()).add_run(begin, end)
     del written.records[:-MOST_RECORDS]
     for record in written.records:
         written._by_number.setdefault(record.number, []).append(record)
