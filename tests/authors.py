@@ -99,6 +99,11 @@ class Author(Program):
                 finally:
                     self._give_up()
 
+    @property
+    def accepted(self) -> int:
+        """How many of its messages were accepted so far."""
+        return sum(attempt.outcome is Outcome.ACCEPTED for attempt in tuple(self.attempts))
+
     def _begun(self, client: LocalClient) -> bool:
         try:
             if self.connects and not self._chats:

@@ -65,7 +65,10 @@ class DialogueTestCase(SynchronousTestCase):
             program.start()
 
     def conclude(self, at_least: int) -> None:
-        """Let both say a last line, wait until everything is delivered, end them, and compare."""
+        """Let both say enough and a last line, wait until everything is delivered, end them, and compare."""
+        for author in self.authors:
+            # On a fast machine lives are short, and little is said in each.
+            self.eventually(lambda author=author: author.accepted > at_least, "enough is said")
         self.stage = "the end"
         for author in self.authors:
             self.eventually(lambda author=author: "the end" in author.attempts[-1].text, "both come to the end")
