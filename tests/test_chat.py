@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Back, Delivered, NotDelivered, Problem, Queued, Said, Seen as SeenEvent, Silent
@@ -78,6 +79,21 @@ class SayingTests(ChatTestCase):
         self.world.run()
         self.assert_said("one", "two", "three", "four")
         self.assertEqual((self.alice.allowance.messages, self.alice.allowance.bytes), (0, 0))
+
+    def test_F26_what_failed_may_be_said_again_at_once(self) -> None:
+        """Whoever is told that a message was not accepted has the room that it would have taken."""
+        self.alice.allowance.each = Limits(1, 10_000)
+        self.alice.fill()
+        again: list[Deferred[Queued]] = []
+
+        def say_again(_: object) -> None:
+            self.alice.fill(False)
+            again.append(self.alice.chat.say("one"))
+
+        self.alice.chat.say("one").addErrback(say_again)
+        self.alice.run()
+        self.alice.run()
+        self.assertEqual([self.successResultOf(each).number for each in again], [1])
 
     def test_F26_a_refused_commit_takes_no_room(self) -> None:
         """What could not be written does not count."""

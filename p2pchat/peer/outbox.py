@@ -84,7 +84,12 @@ class Outbox:
                 batch = [self._drafts.popleft() for _ in range(min(len(self._drafts), ledger.APPEND_BATCH))]
                 size = sum(_size(draft) for draft, _ in batch)
                 try:
-                    outgoing, written = await self._append([draft for draft, _ in batch])
+                    try:
+                        outgoing, written = await self._append([draft for draft, _ in batch])
+                    finally:
+                        # Before anybody is told, who may say something more at once.
+                        self._uncommitted -= len(batch)
+                        self._uncommitted_bytes -= size
                 except Exception as error:
                     for _, accepted in batch:
                         accepted.errback(error)
@@ -93,8 +98,6 @@ class Outbox:
                         self.log.failure("What was said could not be written")
                 else:
                     self._appended(outgoing, batch, written)
-                self._uncommitted -= len(batch)
-                self._uncommitted_bytes -= size
         finally:
             self._appending = False
 
