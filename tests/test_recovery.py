@@ -470,6 +470,37 @@ class RefusalTests(RecoveryCase):
                     {path.name: path.read_bytes() for path in self.state.iterdir()}, {**before, "lock": b""}
                 )
 
+    def test_not_put_in_its_place(self) -> None:
+        """Where the last step fails, what is said is true: it goes on from there, and nothing was lost."""
+        self.damage(self.page_of("entry", 3))
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        patch = self.patch(recovery, "_place", fail)
+        error = self.assertRaises(StateError, recover_peer, self.state)
+        self.assertIn("p2pchat recover goes on with that", str(error))
+        self.assertNotIn("nothing was changed", str(error))
+        patch.restore()
+        self.assertIsNone(recover_peer(self.state))
+        self.assertEqual(self.theirs(self.back(), "alice"), self.sent)
+
+    def test_no_name_for_the_new_one(self) -> None:
+        """Where the decision itself cannot be made, all is as before."""
+        self.damage(0)
+        before = {path.name: path.read_bytes() for path in self.state.iterdir()}
+        rename = os.rename
+
+        def fail(source: object, target: object) -> None:
+            if str(target).endswith(".recovered"):
+                raise OSError(errno.EIO, "Input/output error")
+            rename(source, target)  # type: ignore[arg-type]
+
+        patch = self.patch(os, "rename", fail)
+        self.assertRaises(StateError, recover_peer, self.state)
+        patch.restore()
+        self.assertEqual({path.name: path.read_bytes() for path in self.state.iterdir()}, {**before, "lock": b""})
+
     def test_killed_in_between(self) -> None:
         """Killed behind its decision, nothing opens the old one, and the next recover ends it."""
         self.damage(self.page_of("entry", 3))

@@ -8,8 +8,8 @@ is killed, and until that has happened nothing opens the old one (storage/schema
 
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -138,6 +138,7 @@ def _replace(path: Path, schema: Schema[TablesT], mending: Mending, why: str, st
         os.rename(new, recovered_file(path))
     except BaseException:
         _remove(new)
+        _remove(kept)
         raise
     sync_directory(path.parent)
     _place(path)
@@ -225,21 +226,19 @@ def _remove(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-class _told:
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     """Errors of the disk inside come out for people."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DISK):
-            raise store_error(error, str(self._path)) from error
-        if isinstance(error, OSError):
-            if error.errno in NO_ROOM:
-                raise StoreFull(
-                    f"no room on the disk to recover {self._path}: nothing was changed; make room and try again"
-                ) from error
-            raise StateError(f"cannot recover {self._path}: {error.strerror}; nothing was changed") from error
+    try:
+        yield
+    except DISK as error:
+        raise store_error(error, str(path)) from error
+    except OSError as error:
+        if recovered_file(path).exists():
+            line = f"what was recovered of {path} is whole and could not be put in its place: {error.strerror}"
+            raise StateError(f"{line}; p2pchat recover goes on with that") from error
+        if error.errno in NO_ROOM:
+            raise StoreFull(
+                f"no room on the disk to recover {path}: nothing was changed; make room and try again"
+            ) from error
+        raise StateError(f"cannot recover {path}: {error.strerror}; nothing was changed") from error
