@@ -6,6 +6,9 @@ environment := .venv
 python := $(environment)/bin/python
 installed := $(environment)/.installed
 
+# Every process that a test or a benchmark starts would compile all of p2pchat anew, where that is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check manual bench soak mutants clean
 .DELETE_ON_ERROR:

@@ -81,6 +81,8 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in names if name not in measures]
     if unknown:
         parser.error(f"there is no measure {unknown[0]}; choose from {', '.join(measures)}")
+    # An installation has what Python compiled; without it a start would be measured that nobody has.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="p2pchat-bench-", dir=options.state) as state:
         try:
