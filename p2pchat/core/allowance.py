@@ -27,7 +27,7 @@ ALL = Limits(1_000_000, 2**30)
 
 @dataclass(slots=True)
 class Allowance:
-    """What waits for all readers."""
+    """What waits for all readers, as far as their chats are in use; a closed one counts again once it is used."""
 
     each: Limits = EACH
     all: Limits = ALL

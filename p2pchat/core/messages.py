@@ -209,7 +209,7 @@ class DialBack(Message, frozen=True, kw_only=True, tag="dial-back"):
 
 
 class DialledBack(Message, frozen=True, kw_only=True, tag="dialled-back"):
-    """Answers a DialBack: how it went (`core.reach.Reached`)."""
+    """Answers a DialBack: how it went (`core.reach.Outcome`)."""
 
     number: Integer
     code: Code

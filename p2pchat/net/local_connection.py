@@ -27,9 +27,7 @@ MAX_IN_FLIGHT = 64
 """Requests of one client that are executed at a time; further lines wait unread."""
 
 MAX_WAITING = 1024 * 1024
-"""
-Bytes kept for a client that does not read. Events that come on top of that are left out, which it is told.
-"""
+"""Bytes kept for a client that does not read. Events that come on top of that are left out, which it is told."""
 
 MOST_WAITING = 8 * MAX_WAITING
 """Bytes kept with the answers to what it had asked before it stopped reading; on another one it is cut."""

@@ -1,9 +1,10 @@
 """
 What a person is writing, and to whom: the input line with the chat that it names, drafts, and what was typed before.
 
-For the terminal's thread, but for `wanted` and `kept`, which the reactor's thread sets. What is being typed stays with
-the chat for which it was begun. Another chat is named when the person asked for it by a key, or when nothing is being
-typed: a slow command that changes the chat in the meantime is seen when the line is entered.
+For the terminal's thread, but for `wanted` and `kept`, which the reactor's thread sets, and `forget`, which it calls
+since that must also work while there is no prompt. What is being typed stays with the chat for which it was begun.
+Another chat is named when the person asked for it by a key, or when nothing is being typed: a slow command that
+changes the chat in the meantime is seen when the line is entered.
 """
 
 from collections.abc import Callable
