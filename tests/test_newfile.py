@@ -52,6 +52,16 @@ class NewFileTests(SynchronousTestCase):
         self.assertIn("already", str(self.assertRaises(UserError, second.place)))
         self.assertEqual((self.names(), self.path.read_bytes()), (["new.txt"], b"first"))
 
+    def test_no_hard_links_and_a_full_disk(self) -> None:
+        """Where it cannot be moved to the name that was taken for it, that name is given back."""
+        file = NewFile(self.path)
+        file.write(b"one")
+        refuse = mock.patch("p2pchat.ui.newfile.os.link", side_effect=OSError(errno.EPERM, "Operation not permitted"))
+        full = mock.patch("p2pchat.ui.newfile.os.replace", side_effect=OSError(errno.ENOSPC, "No space left on device"))
+        with refuse, full, self.assertRaisesRegex(UserError, "no room on the disk"):
+            file.place()
+        self.assertEqual(self.names(), [])
+
     def test_no_hard_links(self) -> None:
         """On a file system without hard links it appears too, and never in place of another."""
         refuse = mock.patch("p2pchat.ui.newfile.os.link", side_effect=OSError(errno.EPERM, "Operation not permitted"))

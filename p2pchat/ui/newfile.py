@@ -70,7 +70,11 @@ class NewFile:
                 raise
             # Take the name first, since a rename alone would replace what is there.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE))
-            os.replace(self._temporary, self.path)
+            try:
+                os.replace(self._temporary, self.path)
+            except OSError:
+                self.path.unlink(missing_ok=True)
+                raise
         else:
             self._temporary.unlink()
 
