@@ -248,6 +248,13 @@ class DiagnosisTests(SynchronousTestCase):
         """A state directory that others may read, that is not ours, or that a network holds."""
         self.expect(store(mode=0o750), "state", "failed", "mode 0750", "chmod 700 /home/alice/p2pchat")
         self.expect(store(owned=False), "state", "failed", "another user", "chown")
+        self.expect(
+            store(path="/home/alice/my chats", mode=0o750),
+            "state",
+            "failed",
+            "open",
+            "chmod 700 '/home/alice/my chats'",
+        )
         self.expect(store(network="nfs4"), "state", "failed", "nfs4", "--state DIR")
 
     def test_nothing_runs(self) -> None:

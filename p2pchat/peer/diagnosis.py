@@ -6,6 +6,7 @@ could, and `unknown` where nobody could be asked.
 """
 
 from collections.abc import Iterator
+from shlex import quote
 
 from ..api import Finding
 from ..core.addresses import unmap, written
@@ -263,7 +264,7 @@ def _store(store: StoreFacts) -> Iterator[Finding]:
         yield _ok("store", "the database is in order")
     if store.free is not None:
         left = f"{_size(store.free)} are free under {store.path}"
-        fix = f"make room on that file system (df -h {store.path}); nothing is stored, nor sent, without it"
+        fix = f"make room on that file system (df -h {quote(store.path)}); nothing is stored, nor sent, without it"
         if store.free >= LITTLE_ROOM:
             yield _ok("disk", left)
         else:
@@ -277,9 +278,9 @@ def _directory(store: StoreFacts, mode: int) -> Finding:
         fix = "keep it on a disk of this machine: --state DIR"
         return _failed("state", f"{store.path} is on a network file system ({store.network}): locks do not hold", fix)
     if not store.owned:
-        return _failed("state", f"{store.path} belongs to another user", f'sudo chown -R "$USER" {store.path}')
+        return _failed("state", f"{store.path} belongs to another user", f'sudo chown -R "$USER" {quote(store.path)}')
     if mode & ~PRIVATE:
-        return _failed("state", f"{store.path} is open to others (mode {mode:04o})", f"chmod 700 {store.path}")
+        return _failed("state", f"{store.path} is open to others (mode {mode:04o})", f"chmod 700 {quote(store.path)}")
     return _ok("state", f"{store.path} is closed to others")
 
 
