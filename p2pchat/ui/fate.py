@@ -20,7 +20,7 @@ SHOWN_CHATS = 8
 SHOWN_TEXT = 60
 """Characters of a waiting message that are shown: enough to know it again."""
 
-OUT_OF_REACH = "what the other side has, backups of this machine, transcripts and exports"
+OUT_OF_REACH = "what the other side has, backups of this machine, transcripts, exports, what recover kept"
 
 
 # --- what waits
