@@ -4,6 +4,7 @@ A terminal on a peer that runs in another process: the same front end, over the 
 The peer never depends on it: whatever becomes of this process, the peer loses one client of its socket.
 """
 
+import gc
 import signal
 import socket
 import sys
@@ -30,17 +31,22 @@ LOG_NAME = "attach.log"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+SWITCH_SECONDS = 0.0005
+"""How soon the thread that reads the keys gets the interpreter from the one that reads the peer."""
+
 
 def attach_terminal(state: Path, plain: bool = False) -> None:
     """
     Run a terminal on the peer in `state` until the person leaves or the peer ends.
 
-    Works once in a process. Raises NotRunning, and Reported with the line and the exit code if it went wrong.
+    Works once in a process. It may be called while no garbage is collected, and has it collected once the prompt is
+    there. Raises NotRunning, and Reported with the line and the exit code if it went wrong.
     """
     client = LocalClient(state, "peer")
     client.open()
     globalLogBeginner.beginLoggingTo([_Troubles(state / LOG_NAME)], redirectStandardIO=False, discardBuffer=True)
     terminal = Terminal(reactor, state, plain)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with client.detach() as connection:
         code, line = terminal.run(connection)
     if code:
@@ -86,6 +92,8 @@ class Terminal:
             signal.signal(number, self._signalled)
         self._front.startService()
         self._front.begin()
+        gc.freeze()  # a collection that went through all the modules too would hold up a key
+        gc.enable()
 
     def _signalled(self, number: int, frame: object) -> None:
         self._reactor.callFromThread(self.finish, 128 + number, "")

@@ -31,12 +31,15 @@ class Names:
 
     def __init__(self) -> None:
         self._people: dict[str, api.Person] = {}
+        self._skeletons: dict[str, str] = {}
+        """Of those people, by id."""
         self._looks: dict[str, set[str]] = {}
+        """Ids, by skeleton."""
 
     def distinct(self, person: api.Person) -> api.Person:
         """Somebody, under a name that nobody else has or looks like having."""
         self._learn(person)
-        if person.contact or len(self._looks[name_skeleton(person.name)]) < 2:
+        if person.contact or len(self._looks[self._skeletons[person.id]]) < 2:
             return person
         return msgspec.structs.replace(person, name=f"{person.name}/{short_id(person.id)}")
 
@@ -57,12 +60,13 @@ class Names:
         elif len(self._people) >= MOST_KNOWN:
             self._forget(next((one for one in self._people.values() if not one.contact), person))
         self._people[person.id] = person
-        self._looks.setdefault(name_skeleton(person.name), set()).add(person.id)
+        look = self._skeletons[person.id] = name_skeleton(person.name)
+        self._looks.setdefault(look, set()).add(person.id)
 
     def _forget(self, person: api.Person) -> None:
         if self._people.pop(person.id, None) is None:
             return
-        look = name_skeleton(person.name)
+        look = self._skeletons.pop(person.id)
         self._looks[look].discard(person.id)
         if not self._looks[look]:
             del self._looks[look]

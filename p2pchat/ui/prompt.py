@@ -46,7 +46,7 @@ AT_ONCE = 500
 CHARACTERS_AT_ONCE = 32_768
 """Lines, and characters in them, written before the input line is drawn again: some milliseconds of work."""
 
-BETWEEN_PRINTS = 0.05
+BETWEEN_PRINTS = 0.1
 """Seconds of which keys have all: however fast lines arrive, the input line is put away no more often."""
 
 BETWEEN_BARS = 0.1

@@ -8,6 +8,7 @@ Receipts are not said here one by one: see ui/receipts.py.
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from p2pchat import api
 from p2pchat.core.identity import GROUP, SHORT_GROUPS
@@ -64,6 +65,7 @@ def typable(person: api.Person) -> str:
     return f'"{name}"' if " " in name else name
 
 
+@lru_cache(1_000)
 def short_id(written: str) -> str:
     """The first 16 characters of an id in its written form."""
     return clean(written, Kind.NAME)[:_SHORT_ID]
