@@ -36,7 +36,7 @@ QUICK: dict[str, Measure] = {
     "start": lambda state: measure_start(state, StartSizes(2, 1)),
     "history": lambda state: measure_history(state, HistorySizes(2_000, 1, 3)),
     "flow": lambda state: measure_flow(state, FlowSizes(200, 1_000, 100, 256)),
-    "screen": lambda state: measure_screen(state, ScreenSizes(1, 10, 100, 60, 0.5)),
+    "screen": lambda state: measure_screen(state, ScreenSizes(1, 10, 100, 60, 0.5, 200, 1)),
 }
 """The same with small numbers."""
 

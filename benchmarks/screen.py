@@ -16,6 +16,16 @@ KEY_EVERY = 0.05
 """Seconds from a key on the screen to the next one: a fast typist."""
 
 
+KEY_IN_BURST = 0.01
+"""The same while very much arrives at once: as many as the moment allows."""
+
+BURST_WINDOW = 1_000
+"""Of those messages, how many are not delivered yet: as many as an author may have under way."""
+
+AFTER_BURST = 50
+"""Keys after everything was delivered, while the terminal may still draw it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScreenSizes:
     """How much is done."""
@@ -29,6 +39,9 @@ class ScreenSizes:
     """Bytes of text of each."""
     idle: float = 20.0
     """Seconds in which nothing is done."""
+    burst: int = 5_000
+    """Messages that are said at once while somebody types, and so many times."""
+    bursts: int = 3
 
 
 def measure_screen(state: Path, sizes: ScreenSizes) -> Iterator[Row]:
@@ -51,6 +64,7 @@ def measure_screen(state: Path, sizes: ScreenSizes) -> Iterator[Row]:
             keyboard.press_until_shown()
             yield from _idle(peer.pid, keyboard.pid, sizes)
             yield from _type(keyboard, author, sizes)
+            yield _redraw(keyboard, author, sizes)
 
 
 def _attach(words: tuple[str, ...]) -> float:
@@ -89,12 +103,32 @@ def _type(keyboard: Keyboard, author: Program, sizes: ScreenSizes) -> Iterator[R
         yield Row(f"key to echo while {arriving}, {name}", "ms", slow, note=cut, under=20 if part > 0.5 else None)
 
 
-def _press(keyboard: Keyboard, count: int) -> tuple[list[float], str]:
+def _redraw(keyboard: Keyboard, author: Program, sizes: ScreenSizes) -> Row:
+    seconds: list[float] = []
+    cut = ""
+    for _ in range(sizes.bursts):
+        author.put(what="in_flight", count=sizes.burst, size=sizes.size, window=BURST_WINDOW)
+        while not author.says_within(0) and not cut:
+            pressed, cut = _press(keyboard, 1, KEY_IN_BURST)
+            seconds += pressed
+        author.answer()
+        pressed, cut = _press(keyboard, AFTER_BURST, KEY_IN_BURST)  # what was said may still be drawn
+        seconds += pressed
+    return Row(
+        f"key to echo while {sizes.burst:,} messages arrive at once, p99",
+        "ms",
+        math.inf if cut else percentile(seconds, 0.99) * 1e3,
+        note=cut or f"slowest of {len(seconds)}: {max(seconds) * 1e3:.0f} ms",
+        under=50,
+    )
+
+
+def _press(keyboard: Keyboard, count: int, every: float = KEY_EVERY) -> tuple[list[float], str]:
     """Seconds of each key until it was on the screen; and what ended it, if it ended too soon."""
     seconds: list[float] = []
     for number in range(count):
         try:
-            keyboard.read_for(KEY_EVERY)
+            keyboard.read_for(every)
             seconds.append(keyboard.press_until_shown())
         except TerminalEnded:
             # A peer cuts off a terminal that does not keep up with what it has to draw.

@@ -94,4 +94,4 @@ class MeasureTests(SynchronousTestCase):
 
     def test_screen(self) -> None:
         """Somebody types at a terminal on a peer, while messages arrive and while none do."""
-        self.check(list(measure_screen(self.state(), ScreenSizes(1, 5, 50, 60, 0.1))), 7)
+        self.check(list(measure_screen(self.state(), ScreenSizes(1, 5, 50, 60, 0.1, 100, 1))), 8)

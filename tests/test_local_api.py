@@ -13,7 +13,7 @@ from p2pchat import api
 from p2pchat.api.lines import MAX_REQUEST_LINE, to_json
 from p2pchat.core.errors import Reported, UsageError, UserError
 from p2pchat.core.messages import MAX_TEXT
-from p2pchat.net.local_api import STALLED, LocalApi, LocalApiFactory
+from p2pchat.net.local_api import GATHER, STALLED, LocalApi, LocalApiFactory
 from tests.fake_api import BOB
 
 SAID = api.Said(person=BOB, number=1, text="hi \u65e5", kind="text", at=0, entry=7)
@@ -36,7 +36,11 @@ class LocalApiCase(SynchronousTestCase):
         self.api.makeConnection(self.transport)
         self.assertEqual([request["command"] for request in self.requests()], [{"type": "subscribe"}])
         self.answer(request=1, reply=DONE)
-        self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
+        self.addCleanup(self.assert_nothing_left)
+
+    def assert_nothing_left(self) -> None:
+        self.clock.advance(GATHER)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def requests(self) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self.transport.value().splitlines()]
@@ -137,6 +141,45 @@ class EventTests(LocalApiCase):
         for byte in b'{"version":1,"event":{"type":"stopping"}}\n' * 2:
             self.api.dataReceived(bytes([byte]))
         self.assertEqual(len(heard), 2)
+
+
+class FloodTests(LocalApiCase):
+    def is_read(self) -> bool:
+        return self.transport.producerState == "producing"
+
+    def flood(self) -> None:
+        for _ in range(2):
+            self.event(SAID)
+
+    def test_gathers(self) -> None:
+        """Events that follow one another at once are left to gather for a moment; the first is never kept waiting."""
+        self.clock.advance(1)
+        self.event(SAID)
+        self.assertTrue(self.is_read())
+        self.event(SAID)
+        self.assertFalse(self.is_read())
+        self.clock.advance(GATHER)
+        self.assertTrue(self.is_read())
+        self.clock.advance(GATHER)
+        self.event(SAID)
+        self.assertTrue(self.is_read())
+
+    def test_nobody_waits_for_an_answer(self) -> None:
+        """What is asked is answered at once also in a flood."""
+        self.flood()
+        self.api.execute(api.Status())
+        self.assertTrue(self.is_read())
+        self.flood()
+        self.assertTrue(self.is_read())
+        self.answer(request=2, reply=DONE)
+        self.assertFalse(self.is_read())
+        self.clock.advance(GATHER)
+
+    def test_leaving(self) -> None:
+        """Nothing is left behind by whoever leaves in a flood, nor where the daemon ends in one."""
+        self.flood()
+        self.api.leave()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class EndTests(LocalApiCase):

@@ -27,6 +27,9 @@ from .local_connection import LineBuffer, LineTooLong
 STALLED = 10.0
 """Seconds without the answer to anything that was asked, after which the person is told."""
 
+GATHER = 0.02
+"""Seconds in which events gather before they are read, where they come faster than that: one wake for many."""
+
 SUBSCRIBE = {"type": "subscribe"}
 
 
@@ -74,6 +77,8 @@ class LocalApi(Protocol):
         self._waiting: dict[int, Deferred[Any]] = {}
         self._number = 0
         self._stalled: IDelayedCall | None = None
+        self._read_at = -GATHER
+        self._paused: IDelayedCall | None = None
         self._why_over = ""
         """Why nothing is asked or told any more; empty before."""
 
@@ -94,6 +99,7 @@ class LocalApi(Protocol):
         answer: Deferred[Any] = Deferred()
         self._waiting[self._number] = answer
         self.transport.write(line)
+        self._resume()
         self._watch()
         return answer
 
@@ -120,6 +126,7 @@ class LocalApi(Protocol):
                 self._take(line)
         except (msgspec.MsgspecError, ValueError, RecursionError, LineTooLong):
             self._cut("what runs there does not answer as a p2pchat of this version does; restart it, or update this")
+        self._gather()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self._cut("the connection to the peer is lost: it ended, or this terminal read nothing for too long")
@@ -164,6 +171,21 @@ class LocalApi(Protocol):
             except Exception:
                 self._log.failure("a front end failed over {event}", event=type(event).__name__)
 
+    def _gather(self) -> None:
+        """In a flood of events read no more for a moment; nobody may wait for an answer meanwhile."""
+        before, self._read_at = self._read_at, self._clock.seconds()
+        may_wait = self._paused is None and not self._waiting and not self._why_over
+        if may_wait and self._read_at - before < GATHER:
+            self.transport.pauseProducing()
+            self._paused = self._clock.callLater(GATHER, self._resume)
+
+    def _resume(self) -> None:
+        if self._paused is not None:
+            if self._paused.active():
+                self._paused.cancel()
+            self._paused = None
+            self.transport.resumeProducing()
+
     def _not_subscribed(self, failure: Failure) -> None:
         if not self._why_over:
             self._cut(failure.getErrorMessage())
@@ -182,6 +204,9 @@ class LocalApi(Protocol):
 
     def _over(self, why: str) -> None:
         self._why_over = why
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
         self._listeners.clear()
         waiting, self._waiting = self._waiting, {}
         self._watch()

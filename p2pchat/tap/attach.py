@@ -31,9 +31,6 @@ LOG_NAME = "attach.log"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-SWITCH_SECONDS = 0.0005
-"""How soon the thread that reads the keys gets the interpreter from the one that reads the peer."""
-
 
 def attach_terminal(state: Path, plain: bool = False) -> None:
     """
@@ -46,7 +43,6 @@ def attach_terminal(state: Path, plain: bool = False) -> None:
     client.open()
     globalLogBeginner.beginLoggingTo([_Troubles(state / LOG_NAME)], redirectStandardIO=False, discardBuffer=True)
     terminal = Terminal(reactor, state, plain)
-    sys.setswitchinterval(SWITCH_SECONDS)
     with client.detach() as connection:
         code, line = terminal.run(connection)
     if code:
