@@ -1,5 +1,6 @@
 """p2pchat.tap.peer: the options, and real peers that send files to each other under twistd."""
 
+import contextlib
 import os
 import re
 import signal
@@ -12,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.identity import Identity, format_id, parse_join_link
 from p2pchat.tap.peer import Options
+from p2pchat.ui.front import FrontEnd, Unattended, front_end
 
+from .fake_api import FakeApi
 from .terminals import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +55,32 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual((settings.listen_port, settings.dial_port, settings.accept), (6666, 7777, None))
         self.assertEqual(settings.accept_else, "contacts")
         self.assertEqual((settings.state, settings.to, settings.input, settings.join), (self.state, None, None, ()))
+
+    def test_nobody_listens(self):
+        """Where what is written is lost and nothing can be typed, nothing is put into words; either end is enough."""
+        for read, written, heard in ((True, True, False), (True, False, True), (False, True, True)):
+            with self.streams(read, written):
+                options = Options()
+                options.parseOptions(["--state", str(self.state)])
+            self.assertEqual(options.heard, heard)
+            front = front_end(options.settings, FakeApi(), None, time.time, lambda *_: None, False, options.heard)
+            self.assertIs(type(front), Unattended if heard else FrontEnd)
+
+    @contextlib.contextmanager
+    def streams(self, read_null, written_null):
+        """Standard input and output are /dev/null, or a pipe."""
+        saved = os.dup(0), os.dup(1)
+        pipe = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null if read_null else pipe[0], 0)
+        os.dup2(null if written_null else pipe[1], 1)
+        try:
+            yield
+        finally:
+            for number, descriptor in enumerate(saved):
+                os.dup2(descriptor, number)
+            for descriptor in (*saved, *pipe, null):
+                os.close(descriptor)
 
     def test_all(self):
         """Every option of the manual is understood, and paths are whole: a daemon changes its directory."""

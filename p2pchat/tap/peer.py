@@ -58,6 +58,7 @@ class Options(DaemonOptions):
 
     def configure(self) -> Path:
         """Check the options, keep what they mean, give the state directory. Raises UserError."""
+        self.heard = not self.detaches and not all(map(_discards, (0, 1)))
         self.terminal = not self.detaches and os.isatty(0) and os.isatty(1) and self["input"] is None
         self.settings = PeerSettings(
             state=parse_path(self["state"], "--state") if self["state"] is not None else default_state("peer"),
@@ -78,6 +79,11 @@ class Options(DaemonOptions):
         return self.settings.state
 
 
+def _discards(descriptor: int) -> bool:
+    """Whether nothing comes from there, and what goes there is lost."""
+    return os.fstat(descriptor).st_rdev == os.stat(os.devnull).st_rdev
+
+
 def _input(name: str | None) -> str | None:
     return name if name in (None, "-") else str(parse_path(name or "", "--input"))
 
@@ -92,7 +98,15 @@ def makeService(options: Options) -> Process:
     peer = PeerService(options.settings, reactor)
     peer.on_stop_asked(process.finish)
     peer.setServiceParent(process)
-    front = front_end(options.settings, peer, cast(IFrontReactor, reactor), time.time, process.finish, options.terminal)
+    front = front_end(
+        options.settings,
+        peer,
+        cast(IFrontReactor, reactor),
+        time.time,
+        process.finish,
+        options.terminal,
+        options.heard,
+    )
     front.setServiceParent(process)
 
     def begin() -> str:

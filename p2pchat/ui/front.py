@@ -7,6 +7,7 @@ Which front end a peer gets, and its life as a service.
   says which. Standard output gets what the others say, and notes.
 - Neither: an unattended peer. What happens goes to standard output line by line; standard input takes the same
   commands as the prompt. The end of standard input ends nothing; the end of standard output does.
+- Neither, and nobody who could read or write: in the background, nothing is put into words.
 
 A transcript is kept beside any of them.
 """
@@ -47,7 +48,7 @@ Finish = Callable[[int, str], None]
 
 
 class FrontEnd(Service):
-    """What all front ends have: the api with distinct names, and a transcript if one was asked for."""
+    """What all front ends have, and all that is needed where nobody looks: a transcript, if one was asked for."""
 
     _log = Logger()
 
@@ -296,9 +297,10 @@ def front_end(
     wall: Callable[[], float],
     finish: Finish,
     terminal: bool,
+    heard: bool = True,
 ) -> FrontEnd:
-    """The front end for these settings; `terminal`: a person sits at both ends."""
-    kind: type[FrontEnd] = Unattended
+    """The front end for these settings; `terminal`: a person sits at both ends; not `heard`: nobody is at either."""
+    kind: type[FrontEnd] = Unattended if heard else FrontEnd
     if terminal and settings.input is None:
         kind = AtTerminal
     elif settings.to is not None:
