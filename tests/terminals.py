@@ -47,6 +47,11 @@ class Terminal:
         """Everything that was written, as text."""
         return _ESCAPES.sub("", self._raw.decode("utf-8", "replace")).replace("\r", "")
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether keys go to the process one by one, as while it has a prompt; a shell would be hard to use then."""
+        return not termios.tcgetattr(self._master)[3] & termios.ICANON
+
     def type(self, text: str) -> None:
         """Write, and press Enter."""
         os.write(self._master, text.encode() + b"\r")

@@ -56,6 +56,20 @@ class AttachTests(Background):
         stopped.wait_for("all the same")
         self.assert_alive()
 
+    def test_ended_at_once(self) -> None:
+        """What was typed as soon as the prompt was there is done; a signal then ends it in order, the terminal too."""
+        typing = self.attach("alice")
+        typing.wait_for(">")
+        self.assertTrue(typing.is_raw)
+        typing.type("/whoami")
+        typing.wait_for("listening on")
+        ended = self.attach("alice")
+        ended.wait_for(">")
+        ended.process.terminate()
+        self.assertEqual(ended.wait(), 128 + signal.SIGTERM)
+        self.assertFalse(ended.is_raw)
+        self.assert_alive()
+
     def test_the_peer_ends(self) -> None:
         """When the peer is stopped every terminal says so and leaves in order; /stop does that from within."""
         one, other = self.attached(), self.attached()

@@ -153,11 +153,16 @@ class AtTerminal(FrontEnd):
         self._prompt.startService()
         self._alerts = self.held.subscribe(self._alert)
 
+    def appear(self) -> None:
+        """Greet, and take what is typed, which is dealt with once the peer is up; again it does nothing."""
+        if not self._prompt.has_begun:
+            self._prompt.show(told(self.greeting))
+            self._prompt.begin()
+
     def begin(self) -> None:
         """Greet, and connect if that was asked for."""
         super().begin()
-        self._prompt.show(told(self.greeting))
-        self._prompt.begin()
+        self.appear()
         self._console.begin(self.settings.to, self.settings.trust_first)
 
     def stopService(self) -> "Deferred[None] | None":

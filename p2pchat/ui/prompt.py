@@ -130,6 +130,7 @@ class Prompt(Service):
         """What `ring` was given last, until the terminal has it."""
         self._kicked = False
         self._printed_at = 0.0
+        self.has_begun = False
         self._closing = False
         self._ended = Deferred[None]()
         self._page = Page(look(plain), wall)
@@ -156,7 +157,8 @@ class Prompt(Service):
 
     def begin(self) -> None:
         """Show what waits, and the prompt."""
-        self._reactor.callWhenRunning(self._thread.start)
+        self.has_begun = True
+        self._thread.start()
 
     def stopService(self) -> "Deferred[None] | None":
         """Put the input line away and give the terminal back; fires then, or after a few seconds."""
