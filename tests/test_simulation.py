@@ -15,7 +15,7 @@ from p2pchat.peer.inbox import Inbox
 from p2pchat.peer.outbox import Outbox
 from p2pchat.peer.receipts import Stored
 
-from .simulation.plot import WORDS, plot_of
+from .simulation.plot import WORDS, Plot, Step, plot_of
 from .simulation.shrink import fails, shrink, story_of
 
 SEEDS = int(os.environ.get("P2PCHAT_SEEDS", "300"))
@@ -77,6 +77,31 @@ class PlotTests(SynchronousTestCase):
         for seed in (1, 2, 3):
             self.assertEqual(story_of(plot_of(seed)), story_of(plot_of(seed)))
         self.flushLoggedErrors()
+
+
+class EndTests(SynchronousTestCase):
+    """What people do when the faults stop: it is no fault of the peers where the story forgets one of them."""
+
+    def tell(self, *steps: Step) -> None:
+        self.assertEqual(fails(Plot(1, ("alice", "bob"), False, steps)), "")
+        self.flushLoggedErrors()
+
+    def test_started_in_the_middle_of_a_start(self) -> None:
+        """Whose start was under way, something committed and not told yet, is there when people want to chat."""
+        self.tell(("start", "alice"), ("start", "bob"), ("commit", "alice"), ("commit", "bob"))
+
+    def test_told_of_a_full_disk_at_the_end(self) -> None:
+        """Who could not start on a full disk, and reads that when it has room again, is started again."""
+        turns: list[Step] = [("turn",)] * 3
+        before: list[Step] = [("start", "alice"), *turns, ("want", "alice", "bob", 0), *turns]
+        self.tell(*before, ("say", "alice", "bob", 1, 0), ("start", "bob"), ("full", "bob", 1), ("commit", "bob"))
+
+    def test_displayed_out_of_a_lost_database(self) -> None:
+        """What a front end was told out of a database that is gone says nothing about the next one."""
+        start: list[Step] = [("start", "alice"), ("start", "bob"), ("wait", 1.0)]
+        talk: list[Step] = [("want", "alice", "bob", 0), ("wait", 20.0), ("say", "bob", "alice", 1, 0)]
+        before: list[Step] = [*start, *talk, ("wait", 5.0), ("lose", "alice")]
+        self.tell(*before, *start, *talk, ("turn",), ("display", "alice", "bob", 0))
 
 
 class FailureTests(SynchronousTestCase):

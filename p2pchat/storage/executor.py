@@ -191,10 +191,10 @@ class InlineExecutor:
         done = [lane.commit() for lane in self._lanes]
         return any(done)
 
-    def deliver(self) -> None:
-        """Fire the Deferreds of what was committed."""
-        for lane in self._lanes:
-            lane.deliver()
+    def deliver(self) -> bool:
+        """Fire the Deferreds of what was committed; false if there are none. It may leave new jobs behind."""
+        done = [lane.deliver() for lane in self._lanes]
+        return any(done)
 
     def run(self) -> None:
         """Commit and deliver until nothing waits."""
@@ -205,7 +205,7 @@ class InlineExecutor:
 class _InlineLaneView(Protocol):
     def commit(self) -> bool: ...
 
-    def deliver(self) -> None: ...
+    def deliver(self) -> bool: ...
 
 
 class InlineLane(Generic[JobT]):
@@ -248,10 +248,12 @@ class InlineLane(Generic[JobT]):
         self._worker.rest()
         return True
 
-    def deliver(self) -> None:
-        """Fire what was done."""
+    def deliver(self) -> bool:
+        """Fire what was done; false if nothing was."""
+        fired = bool(self._results)
         while self._results:
             self._results.popleft()()
+        return fired
 
     def _more(self) -> JobT | None:
         return self._waiting.popleft() if self._waiting else None

@@ -392,6 +392,8 @@ class World:
         self.note(f"{name} {what}")
         before = machine.durable_contents()
         machine.put(files)
+        # An `entry` is a place in one database, and no front end outlives its peer: nobody saw what stands there now.
+        self._last_read = {way: entry for way, entry in self._last_read.items() if way[0] != name}
         self.oracle.rolled_back(machine, before, lost=not files)
 
     # --- the end
@@ -406,6 +408,8 @@ class World:
             machine.disk.failing.clear()
             if machine.process is not None:
                 machine.process.waits_for_send = None
+                # Whoever learns only now that the disk failed under them, when it still did, is started again too.
+                machine.process.executor.deliver()
             self._do_start(machine.name)
         self.rest()
         for one in self.machines:
@@ -433,8 +437,9 @@ class World:
         for machine in self.machines.values():
             process = machine.process
             if process is not None:
+                # What is delivered may leave more to commit, also where a step of the story had committed it before.
                 moved = process.executor.commit() or moved
-                process.executor.deliver()
+                moved = process.executor.deliver() or moved
         for each in self._movable():
             if isinstance(each, Call) or each.ready:
                 moved = True
