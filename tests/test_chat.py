@@ -5,7 +5,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2pchat.api import Back, Delivered, NotDelivered, Problem, Queued, Said, Seen as SeenEvent, Silent
+from p2pchat.api import Back, Delivered, HistoryFetched, NotDelivered, Problem, Queued, Said, Seen as SeenEvent, Silent
 from p2pchat.core.allowance import Limits
 from p2pchat.core.entries import first_head, next_head, stream_name, text_entry
 from p2pchat.core.errors import EndCode, OutboxFull, StoreFull, UserError
@@ -692,6 +692,20 @@ class DoubtTests(ChatTestCase):
         self.bob.restore(self.backups[1])
         self.reconnect()
         self.assertEqual(self.texts(), [1, 2, 3, 4])
+
+    def test_history_of_what_the_sender_lost(self) -> None:
+        """Who asks for older messages before the reset is there is told that there are none."""
+        self.bob.lose()
+        self.say("six")
+        self.reconnect()
+        self.alice.restore(self.backups[0])
+        self.world.connect()
+        while not self.alice.doubts(True)[1:]:
+            self.world.turn()
+        self.bob.chat.fetch()
+        self.world.run()
+        self.reconnect()
+        self.assertEqual([event.complete for event in self.bob.told(HistoryFetched)], [False])
 
     def test_rolled_back_while_the_link_is_cut(self) -> None:
         """A settlement that was never told over its link is told over the next one."""

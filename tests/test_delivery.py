@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.delivery import MAX_LINK_UP, MAX_QUESTIONS, Exchange
-from p2pchat.core.effects import Confirmed, Incoming, LinkUp, Outgoing, Received, RefusedThere, SeenThere
+from p2pchat.core.effects import Confirmed, Incoming, LinkUp, NothingOlder, Outgoing, Received, RefusedThere, SeenThere
 from p2pchat.core.entries import conversation_of, first_head, stream_name
 from p2pchat.core.errors import EndCode
 from p2pchat.core.messages import (
@@ -536,7 +536,7 @@ class NameTests(ExchangeTestCase):
             self.violates(Seen(stream=stream, seq=1))
 
     def test_P13_history(self) -> None:
-        """A question names streams of its receiver alone, and one that there is."""
+        """A question names streams of its receiver alone, and one that somebody listed."""
         for stream in (*FOREIGN, BOBS, stream_name(CONVERSATION, ALICE.id, b"?" * 16)):
             self.violates(History(stream=stream, first=1, last=2))
 
@@ -696,6 +696,19 @@ class HistoryTests(SynchronousTestCase):
         self.desks.link()
         (self.stream,) = self.alice.disk.written
         self.assertEqual(self.answered(1, 5), [History(stream=self.stream, first=1, last=5)])
+
+    def test_F22_of_a_stream_that_is_no_more(self) -> None:
+        """An author that was rolled back has nothing of a stream that it replaced, or never wrote, and says so."""
+        exchange = self.alice.exchange
+        assert exchange is not None
+        exchange.resume(())
+        lost = stream_name(CONVERSATION, BOB.id, b"l" * 16)
+        holding = Holding(stream=lost, first=1, base=first_head(lost), seq=5, head=b"h" * 32)
+        bob = Exchange(BOB.id, ALICE.id, (), ())
+        bob.receive(Have(streams=(holding,), last=True))
+        for asked, name in ((exchange, self.stream), (bob, lost)):
+            question = History(stream=name, first=1, last=5)
+            self.assertEqual(asked.receive(question), ([NothingOlder(question)], False))
 
     def test_backwards(self) -> None:
         """A range that ends before it begins is a violation."""

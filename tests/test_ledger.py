@@ -165,6 +165,8 @@ class LoadingTests(LedgerTestCase):
         self.assertEqual(ask(3, 99), [3, 4])
         self.assertEqual(ask(5, 99), [])
         self.assertEqual(self.mark(), 0)
+        self.do(lambda tables: tables.streams.set_state(self.outgoing.stream, "closed"))
+        self.assertEqual(ask(1, 3), [], "the reader may know a stream that was replaced as another one")
 
 
 class ListingTests(LedgerTestCase):

@@ -15,6 +15,7 @@ from .effects import (
     Incoming,
     LinkUp,
     MoreRoom,
+    NothingOlder,
     Outgoing,
     Processed,
     Question,
@@ -52,6 +53,8 @@ class Exchange:
         # Of our streams, what the far side last said on this link that it holds: (seq, head).
         self._held_there: dict[bytes, tuple[int, bytes]] = {}
         self._listings: dict[bytes, Holding] = {}
+        # Streams of ours that we listed on this link, and then replaced.
+        self._replaced: set[bytes] = set()
         self._complete = False
         self._resumed = False
         self._questions: deque[Question] = deque()
@@ -87,6 +90,7 @@ class Exchange:
         self.own = {outgoing.name: outgoing for outgoing in own}
         for outgoing in self.own.values():
             outgoing.told = outgoing.name in told
+        self._replaced = told - self.own.keys()
         self._resumed = True
 
     def appended(self, outgoing: Outgoing) -> Outgoing:
@@ -342,8 +346,11 @@ class Exchange:
             self._check_name(stream, self._them)
             return [self._asker.end(History(stream=stream, first=first, last=last))]
         outgoing = self._own(stream)
-        if outgoing is None or last < first:
+        if last < first or (outgoing is None and stream not in self._replaced and stream not in self._held_there):
             raise RemoteProtocolError(EndCode.VIOLATION, "history of an unknown stream")
+        if outgoing is None:
+            # We were rolled back; until our `reset` is there nobody knows that it is a stream of the past.
+            return [NothingOlder(History(stream=stream, first=first, last=last))]
         if len(self._questions) >= MAX_QUESTIONS:
             raise RemoteProtocolError(EndCode.RATE, "too many questions for history")
         self._questions.append(Question(outgoing, first, last, first))

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from .entries import Judged
-from .messages import Holding
+from .messages import History, Holding
 
 
 @dataclass(slots=True)
@@ -146,7 +146,25 @@ class MoreRoom:
     """The window grew, or older entries were asked for: sending may go on."""
 
 
-Effect = LinkUp | Received | ReceivedOld | Fetched | Confirmed | SeenThere | RefusedThere | Processed | MoreRoom
+@dataclass(frozen=True, slots=True)
+class NothingOlder:
+    """Older entries were asked for of a stream that we have replaced, or never wrote: say that there are none."""
+
+    answer: History
+
+
+Effect = (
+    LinkUp
+    | Received
+    | ReceivedOld
+    | Fetched
+    | Confirmed
+    | SeenThere
+    | RefusedThere
+    | Processed
+    | MoreRoom
+    | NothingOlder
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ..core.effects import (
     Fetched,
     LinkUp,
     MoreRoom,
+    NothingOlder,
     Outgoing,
     Processed,
     Received,
@@ -221,6 +222,8 @@ class Chat:
                 self._run(self._settle(selected, exchange, effect))
             case MoreRoom():
                 self._outbox.pump()
+            case NothingOlder(answer=answer):
+                selected.link.send(answer)
 
     # --- the far side's word
 

@@ -116,9 +116,12 @@ def load_history(tables: PeerTables, two: Two, batch: Batch) -> list[tuple[int, 
     """
     Older entries that were asked for, as (seq, bytes); what was deleted is left out.
 
-    What the reader has not confirmed is no history: it goes out in its turn, after its sent-up-to mark.
+    What the reader has not confirmed is no history: it goes out in its turn, after its sent-up-to mark. Nor is what is
+    left of a stream that was replaced meanwhile: the reader may know it as another one.
     """
     stream = batch.outgoing.stream
+    if tables.streams.get(stream).state == "closed":
+        return []
     vector = tables.vectors.get(stream, two.them)
     last = min(batch.last_seq, 0 if vector is None else max(vector.seq, vector.first - 1))
     return tables.entries.load_present(stream, batch.from_seq, last, batch.max_entries, batch.max_bytes)
