@@ -693,6 +693,19 @@ class DoubtTests(ChatTestCase):
         self.reconnect()
         self.assertEqual(self.texts(), [1, 2, 3, 4])
 
+    def test_receiver_found_a_backup_of_what_the_sender_lost(self) -> None:
+        """A backup that is put back after both began anew is of another chain: what the new database had is sent."""
+        backup = self.bob.backup()
+        self.bob.lose()
+        self.alice.restore(self.backups[0])
+        self.say("another four", "another five")
+        self.reconnect()
+        self.assertEqual(self.texts(), [4, 5])
+        self.bob.restore(backup)
+        self.reconnect()
+        self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 4, 5])
+        self.assertEqual((self.alice.doubts(True)[-1], self.bob.doubts(False)[-1]), ((1, 5), (1, 5)))
+
     def test_history_of_what_the_sender_lost(self) -> None:
         """Who asks for older messages before the reset is there is told that there are none."""
         self.bob.lose()

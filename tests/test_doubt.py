@@ -102,6 +102,16 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(verdict(known(4), has(2), OTHER_STORE), Fits(2, OURS[2]))
         self.assertEqual(verdict(known(3), has(5, THEIRS, 4), OTHER_STORE), Broken(3, OURS[3]))
 
+    def test_another_store_with_another_chain(self) -> None:
+        """What one database confirmed says nothing of another from where that one began to read."""
+        for seq in (4, 6, 7):
+            self.assertEqual(verdict(known(5), has(seq, THEIRS), OTHER_STORE), Broken(0, OURS[0]))
+            self.assertEqual(verdict(known(5), has(seq, THEIRS, 3), OTHER_STORE), Broken(2, OURS[2]))
+        self.assertEqual(verdict(known(2), has(7, THEIRS, 7), OTHER_STORE), Broken(2, OURS[2]))
+        self.assertEqual(verdict(known(5), has(4, THEIRS, 4), OTHER_STORE), Broken(3, OURS[3]))
+        lying = replace_head(Holding(stream=STREAM, first=99, base=OURS[0], seq=2, head=OURS[2]), b"\0" * 32)
+        self.assertEqual(verdict(known(5), lying, OTHER_STORE), Broken(0, OURS[0]))
+
     def test_where_a_reader_starts(self) -> None:
         """The author lists its first entry, or for another store the one after what the old one confirmed."""
         self.assertEqual(start_for(known(4), OTHER_STORE), (5, OURS[4]))
