@@ -706,6 +706,19 @@ class DoubtTests(ChatTestCase):
         self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 4, 5])
         self.assertEqual((self.alice.doubts(True)[-1], self.bob.doubts(False)[-1]), ((1, 5), (1, 5)))
 
+    def test_seen_of_what_the_sender_lost(self) -> None:
+        """What a reader saw of another chain, and beyond what a lost database had, says nothing of ours."""
+        self.bob.lose()
+        self.say("six")
+        self.reconnect()
+        self.bob.display()
+        self.world.run()
+        self.assertEqual([event.numbers for event in self.alice.told(SeenEvent)], [(1, 2, 3, 4, 5), (6,)])
+        self.alice.restore(self.backups[0])
+        self.say("another four", "another five", "another six")
+        self.reconnect()
+        self.assertEqual(len(self.alice.told(SeenEvent)), 2)
+
     def test_history_of_what_the_sender_lost(self) -> None:
         """Who asks for older messages before the reset is there is told that there are none."""
         self.bob.lose()

@@ -263,6 +263,12 @@ class WordTests(ReceiptsTestCase):
         self.confirm(6)
         self.assertEqual([self.see(seq) for seq in (2, 2, 1, 5)], [(1, 2), (), (), (3, 4, 5)])
 
+    def test_seen_of_a_replaced_stream(self) -> None:
+        """What was seen of a stream that link-up has replaced are other entries."""
+        self.confirm(6)
+        self.do(lambda tables: tables.streams.set_state(self.outgoing.stream, "closed"))
+        self.assertEqual(self.see(3), ())
+
     def test_much_seen_at_once(self) -> None:
         """All of them are told, however many pages they fill."""
         self.write(2_500)

@@ -208,10 +208,14 @@ def confirm(tables: PeerTables, two: Two, stream: int, store: bytes, seq: int, h
 
 
 def see(tables: PeerTables, two: Two, stream: int, seq: int, now: int) -> tuple[int, ...]:
-    """Our entries up to `seq` were seen; the numbers of those that were not before."""
+    """
+    Our entries up to `seq` were seen; the numbers of those that were not before.
+
+    None of a stream that link-up found to be another one there, and replaced: what was seen are other entries.
+    """
     vector = tables.vectors.get(stream, two.them)
     assert vector is not None
-    if seq <= vector.seen:
+    if seq <= vector.seen or tables.streams.get(stream).state == "closed":
         return ()
     tables.vectors.put(vector._replace(seen=seq))
     tables.progress.note(stream, two.them, "seen", seq, now)
