@@ -706,6 +706,19 @@ class DoubtTests(ChatTestCase):
         self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 4, 5])
         self.assertEqual((self.alice.doubts(True)[-1], self.bob.doubts(False)[-1]), ((1, 5), (1, 5)))
 
+    def test_receiver_found_a_newer_backup_after_both_were_rolled_back(self) -> None:
+        """Who holds something else in the place of what it confirmed last lacks that: it is sent again."""
+        backup = self.bob.backup()
+        self.bob.restore(self.backups[1])
+        self.alice.restore(self.backups[0])
+        self.say("another four", "another five")
+        self.reconnect()
+        self.assertEqual(self.texts(), [1, 2, 3, 4, 5])
+        self.bob.restore(backup)
+        self.reconnect()
+        self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 4, 5])
+        self.assertEqual((self.alice.doubts(True)[-1], self.bob.doubts(False)[-1]), ((1, 5), (1, 5)))
+
     def test_seen_of_what_the_sender_lost(self) -> None:
         """What a reader saw of another chain, and beyond what a lost database had, says nothing of ours."""
         self.bob.lose()

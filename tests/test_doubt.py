@@ -89,6 +89,7 @@ class TableTests(SynchronousTestCase):
         damaged = replace_head(has(3), b"\0" * 32)
         self.assertEqual(verdict(known(5), damaged), Broken(0, OURS[0]))
         self.assertEqual(verdict(known(5, first=3), replace_head(has(4, first=3), b"\0" * 32)), Broken(2, OURS[2]))
+        self.assertEqual(verdict(known(5), has(5, THEIRS)), Broken(0, OURS[0]), "it has something else there")
 
     def test_author_damaged(self) -> None:
         """An author whose own chain no longer has what was confirmed knows of nothing that both agree on."""

@@ -88,10 +88,11 @@ def compare(known: Knowledge, holding: Holding | None, store: bytes, head_at: Ca
 def _broken(known: Knowledge, holding: Holding, new_store: bool, head_at: Callable[[int], bytes | None]) -> Broken:
     """The chains differ: the last place up to which the reader need not be sent everything again."""
     if head_at(known.confirmed_seq) == known.confirmed_head:
-        if not new_store and holding.seq >= known.confirmed_seq:
+        if not new_store and holding.seq > known.confirmed_seq:
             return Broken(known.confirmed_seq, known.confirmed_head)
-        # What it confirmed and no longer says that it has, it may lack: all that was ever for it is sent again. And of
-        # what another database of it confirmed, whatever is not before the place where this one began to read.
+        # What it confirmed and no longer says that it has, or now has something else in the place of, it may lack: all
+        # that was ever for it is sent again. And of what another database of it confirmed, whatever is not before the
+        # place where this one began to read.
         start = min(holding.first - 1, known.confirmed_seq) if new_store else known.first - 1
         base = head_at(start)
         if base is not None and holding.seq >= start:
