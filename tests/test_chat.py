@@ -719,6 +719,27 @@ class DoubtTests(ChatTestCase):
         self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 4, 5])
         self.assertEqual((self.alice.doubts(True)[-1], self.bob.doubts(False)[-1]), ((1, 5), (1, 5)))
 
+    def test_receiver_found_a_longer_backup_after_both_were_rolled_back(self) -> None:
+        """A reader that is not where the sender takes both to be says so, once: the sender is told what it may lack."""
+        backup = self.bob.backup()
+        self.bob.restore(self.backups[1])
+        self.alice.restore(self.backups[0])
+        self.say("another four")
+        self.reconnect()
+        self.bob.restore(backup)
+        self.say("another five")
+        self.world.connect()
+        while not self.alice.doubts(True)[1:]:
+            self.assertTrue(self.world.turn())
+        self.alice.restart()
+        self.reconnect()
+        self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 5])
+        self.assertEqual(self.alice.doubts(True), [(5, 5), (1, 4)])
+        self.assertEqual((self.bob.doubts(False), self.alice.told(NotDelivered)), ([(1, 5)], []))
+        Deferred.fromCoroutine(self.alice.chat.send_again(1, 4))
+        self.reconnect()
+        self.assertEqual(self.texts(), [1, 2, 3, 4, 5, 5, 4])
+
     def test_seen_of_what_the_sender_lost(self) -> None:
         """What a reader saw of another chain, and beyond what a lost database had, says nothing of ours."""
         self.bob.lose()

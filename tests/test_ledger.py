@@ -210,7 +210,11 @@ class ListingTests(LedgerTestCase):
         """An author lists up to where it has committed its reader's refusals."""
         outgoing, _ = self.write(3)
         self.assertIsNone(outgoing.listed.processed)
+
+        def refuse(seq: int) -> None:
+            self.do(lambda tables: receipts.note_refusal(tables, self.two, outgoing.stream, seq, "conflict", WALL))
+
         for seq in (1, 3):
-            self.do(lambda tables, seq=seq: receipts.note_refusal(tables, self.two, outgoing.stream, seq, "conflict"))  # type: ignore[misc]
+            refuse(seq)
         (listed,) = self.do(lambda tables: ledger.open_link(tables, self.two, STORE)).own
         self.assertEqual(listed.listed.processed, 3)

@@ -582,10 +582,11 @@ class VectorsTest(TablesTestCase):
         self.assertEqual(len(self.tables.refusals.of_conversation(stream.conversation, untold_only=True)), 2)
 
     def test_counted_refusals(self) -> None:
-        """The newest refusal of a reader, and how many of its own lie beyond a place, are found without reading all."""
+        """The newest refusal of a reader, and how many messages it refused beyond a place, without reading all."""
         stream = self.stream().stream
-        for reader, seq in ((BOB, 3), (BOB, 5), (CAROL, 9)):
+        self.tables.entries.append_many(stream, [new(seq, number=0 if seq == 6 else None) for seq in range(1, 10)])
+        for reader, seq in ((BOB, 3), (BOB, 5), (BOB, 6), (CAROL, 9)):
             self.tables.refusals.put(stream, reader, seq, "conflict")
-        self.assertEqual(self.tables.refusals.newest(stream, BOB), 5)
+        self.assertEqual(self.tables.refusals.newest(stream, BOB), 6)
         self.assertIsNone(self.tables.refusals.newest(stream, ME))
         self.assertEqual([self.tables.refusals.count_after(stream, BOB, seq) for seq in (0, 3, 5)], [2, 1, 0])

@@ -194,6 +194,7 @@ class ResetTests(ReceiptsTestCase):
         """Where a reset names a place that is not on our chain, both sides were rolled back: all of it is in doubt."""
         (stored,) = self.store(self.new.reset(self.author.name, 2, b"h" * 32))
         self.assertEqual((stored.doubt, self.streams()), ((1, 3), [self.new.name]))
+        self.assertEqual((stored.refusal, self.refusals()), (RefusalCode.CONFLICT, [(self.new.name, 1, "conflict")]))
 
     def test_told_once(self) -> None:
         """A stream is replaced once: who says it again tells nobody anything."""
@@ -247,7 +248,9 @@ class WordTests(ReceiptsTestCase):
         return self.do(lambda tables: receipts.see(tables, self.two, self.outgoing.stream, seq, WALL))
 
     def refuse(self, seq: int) -> tuple[int, bool] | None:
-        return self.do(lambda tables: receipts.note_refusal(tables, self.two, self.outgoing.stream, seq, "conflict"))
+        stream = self.outgoing.stream
+        noted = self.do(lambda tables: receipts.note_refusal(tables, self.two, stream, seq, "conflict", WALL))
+        return None if noted is None else (noted.number, noted.waited)
 
     def test_confirm(self) -> None:
         """What was confirmed waits no more, and when it was is kept."""

@@ -88,6 +88,7 @@ def compare(known: Knowledge, holding: Holding | None, store: bytes, head_at: Ca
 def _broken(known: Knowledge, holding: Holding, new_store: bool, head_at: Callable[[int], bytes | None]) -> Broken:
     """The chains differ: the last place up to which the reader need not be sent everything again."""
     if head_at(known.confirmed_seq) == known.confirmed_head:
+        # If it has more than that, and another entry there, only the reader can see it: then it refuses the `reset`.
         if not new_store and holding.seq > known.confirmed_seq:
             return Broken(known.confirmed_seq, known.confirmed_head)
         # What it confirmed and no longer says that it has, or now has something else in the place of, it may lack: all

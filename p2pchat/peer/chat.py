@@ -250,16 +250,17 @@ class Chat:
     async def _note_refusal(
         self, selected: Selected, exchange: Exchange, outgoing: Outgoing, seq: int, code: str
     ) -> None:
-        two, stream = self.two, outgoing.stream
+        two, stream, now = self.two, outgoing.stream, self._environment.wall()
         # The `have` that covers it may be read before this is committed: it must not count as delivered.
         exchange.refused(outgoing, seq)
         noted = await self._environment.database.write(
-            lambda tables: receipts.note_refusal(tables, two, stream, seq, code)
+            lambda tables: receipts.note_refusal(tables, two, stream, seq, code, now)
         )
-        if noted is not None:
-            number, waited = noted
-            self._outbox.waiting.remove(waited)
-            self._environment.emit(NotDelivered(person=self._person(), number=number, reason=code))
+        if noted is not None and noted.number:
+            self._outbox.waiting.remove(noted.waited)
+            self._environment.emit(NotDelivered(person=self._person(), number=noted.number, reason=code))
+        if noted is not None and noted.doubt is not None:
+            self._doubt(*noted.doubt, settlement.PARTED, True, now)
         if selected is self._selected:
             for message in exchange.processed(outgoing, seq):
                 selected.link.send(message)
@@ -276,17 +277,20 @@ class Chat:
         )
         reach(Point.SETTLED_COMMITTED)
         self._outbox.waiting.become(settled.unsent, settled.unsent_bytes)
-        person = self._person()
         for first, last, explanation in settled.doubts:
-            waits = explanation == settlement.LOST_THERE
-            environment.emit(
-                Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits, at=now)
-            )
+            self._doubt(first, last, explanation, explanation == settlement.LOST_THERE, now)
         if selected is self._selected:
             exchange.resume(settled.own)
             self._outbox.pump()
         if settled.delivered:
             await self._tell_delivered(settled.delivered, now)
+
+    def _doubt(self, first: int, last: int, explanation: str, waits: bool, now: int) -> None:
+        """Tell the person which of our messages the far side may lack."""
+        person = self._person()
+        self._environment.emit(
+            Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits, at=now)
+        )
 
     async def _tell_delivered(self, ranges: list[tuple[int, int, int]], now: int) -> None:
         """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""

@@ -6,8 +6,9 @@ The other half of peer/ledger.py: functions over the tables, run inside an opera
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from ..core.bodies import ResetBody
+from ..core.bodies import EntryBody, ResetBody, decode_body
 from ..core.effects import Received
 from ..core.entries import AUTH_LINK, Kind, RefusalCode, author_in, conversation_in, moved_lamport
 from ..storage.conversations import Stream
@@ -35,6 +36,7 @@ class Stored:
     entry: int = 0
     """Its own row; 0 for what is not stored as an entry."""
     refusal: RefusalCode | None = None
+    """Why it cannot be taken; of a `reset` that is stored all the same: its author takes too much for agreed."""
     duplicate: bool = False
     doubt: tuple[int, int] | None = None
     """The author's numbers that may be missing here, first and last; (0, 0) if none is known."""
@@ -48,7 +50,7 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
         intake.take(received)
     stored = intake.finish()
     for each in stored:
-        if each.refusal is None:
+        if each.refusal is None or each.entry:
             lamport = moved_lamport(lamport, each.received.judged.lamport)
     texts = [each for each in stored if each.entry and each.received.judged.kind == Kind.TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
@@ -154,10 +156,10 @@ class _Intake:
             return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
         entry = self._tables.entries.append(stream.stream, _new_entry(received, self._now))
         self._twins[judged.id] = received.data
-        doubt = None
+        doubt, agreed = None, True
         if judged.kind == Kind.RESET and judged.reset is not None:
-            doubt = _close_replaced(self._tables, self._two, judged.reset)
-        return Stored(received, stream.stream, entry, doubt=doubt)
+            doubt, agreed = _close_replaced(self._tables, self._two, judged.reset)
+        return Stored(received, stream.stream, entry, None if agreed else RefusalCode.CONFLICT, doubt=doubt)
 
 
 def _new_entry(received: Received, now: int) -> NewEntry:
@@ -177,22 +179,26 @@ def _new_entry(received: Received, now: int) -> NewEntry:
     )
 
 
-def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[int, int] | None:
-    """The author began anew: the old stream is not compared any more; which of its numbers are in doubt here."""
+def _close_replaced(tables: PeerTables, two: Two, reset: ResetBody) -> tuple[tuple[int, int] | None, bool]:
+    """
+    The author began anew: the old stream is not compared any more.
+
+    Which of its numbers are in doubt here, and whether what the author takes for agreed is ours.
+    """
     if conversation_in(reset.stream) != two.wire or author_in(reset.stream) != two.them:
-        return None
+        return None, True
     old = tables.streams.by_name(reset.stream)
     if old is None:
-        return 0, 0
+        return (0, 0), True
     if old.state == "closed":
-        return None
+        return None, True
     tables.streams.set_state(old.stream, "closed")
     if (old.seq, old.head) == (reset.seq, reset.head):
-        return None
-    # What the author takes for agreed may not be ours: if both sides were rolled back the chains part before it.
+        return None, True
+    # If both sides were rolled back the chains may part before it.
     agreed = tables.entries.head_at(old.stream, reset.seq) in (None, reset.head)
     _, first, last = tables.entries.numbered(old.stream, reset.seq + 1 if agreed else old.first, old.seq)
-    return first, last
+    return (first, last), agreed
 
 
 # --- the far side's word about our entries
@@ -246,18 +252,47 @@ def numbers_delivered(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, 
     return tuple(number for each in ranges for number in numbers_between(tables, two, *each))
 
 
-def note_refusal(tables: PeerTables, two: Two, stream: int, seq: int, code: str) -> tuple[int, bool] | None:
+class Noted(NamedTuple):
+    """What a new refusal means."""
+
+    number: int
+    """Of the message that is not delivered; 0 if it is none."""
+    waited: bool
+    """Whether it was waiting."""
+    doubt: tuple[int, int] | None = None
+    """Our numbers, first and last, that the reader may lack without our knowing."""
+
+
+def note_refusal(tables: PeerTables, two: Two, stream: int, seq: int, code: str, now: int) -> Noted | None:
     """
-    The reader cannot take an entry of ours: its number, and whether it was waiting; None if the refusal was known.
+    The reader cannot take an entry of ours; None if the refusal was known.
 
     It does not wait any more if it counted as delivered: what is repeated at link-up comes after the holdings.
     """
     if not tables.refusals.put(stream, two.them, seq, code):
         return None
     entry, vector = tables.entries.at(stream, seq), tables.vectors.get(stream, two.them)
-    if entry is None or vector is None or not entry.number:
+    if entry is None or vector is None:
         return None
-    return entry.number, seq > vector.seq
+    if entry.kind == Kind.RESET:
+        return Noted(0, False, _parted(tables, two, entry, now))
+    return Noted(entry.number, seq > vector.seq) if entry.number else None
+
+
+def _parted(tables: PeerTables, two: Two, entry: StoredEntry, now: int) -> tuple[int, int] | None:
+    """The reader is not where a `reset` of ours says that both agree: of what lies before it may lack anything."""
+    if entry.bytes is None:
+        return None
+    reset = decode_body(ResetBody, decode_body(EntryBody, entry.bytes).body)
+    old = tables.streams.by_name(reset.stream)
+    vector = None if old is None else tables.vectors.get(old.stream, two.them)
+    if old is None or vector is None:
+        return None
+    count, first, last = tables.entries.numbered(old.stream, vector.first, reset.seq)
+    if not count:
+        return None
+    tables.doubts.put(StoredDoubt(two.conversation, True, first, last, now))
+    return first, last
 
 
 def processed(tables: PeerTables, two: Two, stream: int, seq: int) -> None:

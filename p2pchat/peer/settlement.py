@@ -26,6 +26,7 @@ from .receipts import measure_waiting
 SENT_AGAIN = "their history was reset; it is sent again"
 LOST_THERE = "their database is new: they no longer have these"
 RESET = "one of the two histories was reset"
+PARTED = "both histories were reset: they may lack these"
 
 MOVED_AT_ONCE, MOVED_BYTES = 256, 1024 * 1024
 """Entries that are in memory while a stream is replaced."""

@@ -144,11 +144,11 @@ class Refusals:
         return None if found is None or found[0] is None else int(found[0])
 
     def count_after(self, stream: int, reader: bytes, seq: int) -> int:
-        """How many entries beyond `seq` a reader refused."""
+        """How many messages (not taken back) beyond `seq` a reader refused."""
         found = row(
             self._connection,
-            "SELECT count(*) FROM refusal WHERE stream = ? AND reader = (SELECT party FROM party WHERE peer = ?) "
-            "AND seq > ?",
+            "SELECT count(*) FROM refusal JOIN entry USING (stream, seq) WHERE stream = ? "
+            "AND reader = (SELECT party FROM party WHERE peer = ?) AND seq > ? AND number AND kind != 'void'",
             (stream, reader, seq),
         )
         return 0 if found is None else int(found[0])
