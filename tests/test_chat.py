@@ -619,6 +619,10 @@ class DoubtTests(ChatTestCase):
         """The numbers that Bob has, in order of arrival."""
         return [entry.number for entry in self.bob.received()]
 
+    def remembered(self) -> list[tuple[int, int]]:
+        """What Alice's person is told at the next terminal."""
+        return [(each.first, each.last) for each in self.alice.tables.doubts.all() if each.mine]
+
     def test_receiver_lost_its_database(self) -> None:
         """What is new arrives; both are told what is not there any more."""
         self.bob.lose()
@@ -634,6 +638,19 @@ class DoubtTests(ChatTestCase):
         self.reconnect()
         self.assertEqual((self.texts(), self.alice.doubts(True)), ([1, 2, 3, 4, 5, 6], [(4, 5)]))
         self.assertEqual(self.alice.told(Delivered)[-1].numbers[-1], 6)
+        self.assertEqual(self.remembered(), [], "it is sent again, and nobody has to decide about it")
+
+    def test_sender_ends_before_it_tells(self) -> None:
+        """Who ends right after it found out that the far side was rolled back tells that when it is back."""
+        self.bob.restore(self.backups[1])
+        self.world.connect()
+        while not self.remembered():
+            self.world.turn()
+            self.alice.executor.commit()
+        self.alice.restart()
+        self.assertEqual((self.alice.doubts(True), self.remembered()), ([], [(4, 5)]))
+        self.reconnect()
+        self.assertEqual((self.texts(), self.remembered()), ([1, 2, 3, 4, 5], [(4, 5)]))
 
     def test_sender_was_rolled_back(self) -> None:
         """Numbers that are used again are no duplicates; both are told."""

@@ -284,6 +284,8 @@ class Chat:
             self._outbox.pump()
         if settled.delivered:
             await self._tell_delivered(settled.delivered, now)
+        if settled.until_told:
+            await environment.database.write(lambda tables: settlement.forget_told(tables, two, settled.until_told))
 
     def _doubt(self, first: int, last: int, explanation: str, waits: bool, now: int) -> None:
         """Tell the person which of our messages the far side may lack."""

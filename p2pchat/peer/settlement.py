@@ -41,6 +41,8 @@ class Settlement:
     """What turns out to be delivered: (stream, first seq, last seq)."""
     doubts: list[tuple[int, int, str]]
     """(first, last, explanation) of our numbers; zeros where none is known."""
+    until_told: list[tuple[int, int]]
+    """Of these the ones that nobody has to decide about: they are remembered in case we end before we tell them."""
     unsent: int
     """Our messages that are not delivered."""
     unsent_bytes: int
@@ -87,8 +89,7 @@ def settle(
     # Streams of ours that we never wrote: our own disk was lost or rolled back.
     unknown = [name for name in listed if name not in names]
     doubts = _lost_there(tables, two, streams, listed, store)
-    for first, last, _ in doubts:
-        tables.doubts.put(StoredDoubt(two.conversation, True, first, last, now))
+    _remember(tables, two, doubts, now)
     ranges = [_range_in_doubt(tables, review) for review in reviews]
     delivered: list[tuple[int, int, int]] = []
     for review in reviews:
@@ -99,13 +100,29 @@ def settle(
         doubts += _in_doubt(ranges, RESET) or [(0, 0, RESET)]
     else:
         doubts += _in_doubt(ranges, SENT_AGAIN)
+    until_told = _remember(tables, two, [each for each in doubts if each[2] != LOST_THERE], now)
     own = [
         outgoing_of(tables, stream, vector_of(tables, stream, two), store)
         for stream in tables.streams.of_conversation(two.conversation, current_only=True)
         if stream.author == two.me
     ]
     reach(Point.SETTLED_WRITTEN)
-    return Settlement(own, delivered, doubts, *measure_waiting(tables, two))
+    return Settlement(own, delivered, doubts, until_told, *measure_waiting(tables, two))
+
+
+def _remember(tables: PeerTables, two: Two, doubts: Sequence[tuple[int, int, str]], now: int) -> list[tuple[int, int]]:
+    """Remember what is in doubt; which of it was not in doubt before."""
+    known = [each for each in tables.doubts.of_conversation(two.conversation) if each.mine]
+    named = [(first, last) for first, last, _ in doubts if first]
+    for first, last in named:
+        tables.doubts.put(StoredDoubt(two.conversation, True, first, last, now))
+    return [(first, last) for first, last in named if all(last < each.first or each.last < first for each in known)]
+
+
+def forget_told(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, int]]) -> None:
+    """What was remembered until it was told: it is sent again by itself, and nobody has to decide about it."""
+    for first, last in ranges:
+        tables.doubts.settle(two.conversation, True, first, last)
 
 
 # --- comparing
