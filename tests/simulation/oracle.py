@@ -36,6 +36,8 @@ class Way:
     """Text to number: what was rolled away at the reader, and the author had for delivered: they must be told."""
     old: dict[str, int] = field(default_factory=dict)
     """Of those, what the reader's lost database had: never new again, unless the author sends it again."""
+    asked_again: set[str] = field(default_factory=set)
+    """What the author's person wanted to be sent again, and is not delivered since."""
     bereft: set[str] = field(default_factory=set)
     """What was durable at the reader, and then rolled away."""
     forgotten: set[str] = field(default_factory=set)
@@ -132,6 +134,8 @@ class Oracle:
         """Somebody wants messages to be sent again that count as delivered."""
         way = self.ways[author, reader]
         way.old = {text: number for text, number in way.old.items() if not first <= number <= last}
+        lines = way.own_words(way.author.contents()).lines
+        way.asked_again |= {line.text for line in lines if first <= line.number <= last}
 
     def displays(self, reader: str, author: str, entry: int) -> None:
         """Everything up to an entry is before somebody's eyes."""
@@ -198,6 +202,11 @@ class Oracle:
                 self.complain(f"I1: {way.name} #{number} {text!r} is told as delivered, and is not durable there")
             elif text in durable:
                 way.delivered.add(text)
+                if text in way.asked_again:
+                    # What was lost after its author had it sent again, and before it left, was not lost with what was
+                    # delivered: it waited, and has arrived as new.
+                    way.asked_again.remove(text)
+                    way.owed.pop(text, None)
 
     def _seen(self, way: Way, event: Seen) -> None:
         if not self._honest_way(way):
