@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from p2pchat.storage.query import Value, changed, row, rows
+from p2pchat.storage.query import Insert, Value, changed, row, rows
 
 
 class NewEntry(NamedTuple):
@@ -63,9 +63,11 @@ SELECT = (
 )
 """All of an entry; what follows says which."""
 
-_INSERT = (
+_INSERT = Insert(
     "INSERT INTO entry (conversation, stream, author, seq, head, id, number, lamport, written_at, arrived_at, kind, "
-    "auth, history, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "auth, history, bytes)",
+    last=len(NewEntry._fields),
+    shared=3,
 )
 
 
@@ -84,7 +86,7 @@ class Entries:
         owner = row(self._connection, "SELECT conversation, author FROM stream WHERE stream = ?", (stream,))
         if owner is None:
             raise KeyError(stream)
-        changed(self._connection, _INSERT, (owner[0], stream, owner[1], *entry))
+        _INSERT.run(self._connection, [entry], owner[0], stream, owner[1])
         return self._connection.last_insert_rowid()
 
     def append_many(self, stream: int, entries: Iterable[NewEntry]) -> int:
@@ -97,15 +99,13 @@ class Entries:
         owner = row(self._connection, "SELECT conversation, author FROM stream WHERE stream = ?", (stream,))
         if owner is None:
             raise KeyError(stream)
-        conversation, author = owner
-        new = [(conversation, stream, author, *entry) for entry in entries]
+        new = list(entries)
         if not new:
             return 0
-        self._connection.executemany(_INSERT, new)
-        last = self._connection.last_insert_rowid()
-        changed(
-            self._connection, "UPDATE stream SET seq = ?, head = ? WHERE stream = ?", (new[-1][3], new[-1][4], stream)
-        )
+        conversation, author = owner
+        _INSERT.run(self._connection, new, conversation, stream, author)
+        last, end = self._connection.last_insert_rowid(), new[-1]
+        changed(self._connection, "UPDATE stream SET seq = ?, head = ? WHERE stream = ?", (end.seq, end.head, stream))
         return last
 
     def load_range(self, stream: int, from_seq: int, max_entries: int, max_bytes: int) -> list[StoredEntry]:

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 import apsw
 
 from p2pchat.core.search import indexed
-from p2pchat.storage.query import changed, rows
+from p2pchat.storage.query import Insert, changed, rows
 
 MERGE_PAGES = 500
 """Pages of the index that one step of `merge` writes: some milliseconds, between which other operations have a turn."""
+
+_INSERT = Insert("INSERT INTO search (rowid, text)", last=2)
 
 
 class Search:
@@ -19,9 +21,7 @@ class Search:
 
     def add(self, messages: Iterable[tuple[int, str]]) -> None:
         """Index messages, in the transaction that stores them."""
-        self._connection.executemany(
-            "INSERT INTO search (rowid, text) VALUES (?, ?)", ((entry, indexed(text)) for entry, text in messages)
-        )
+        _INSERT.run(self._connection, ((entry, indexed(text)) for entry, text in messages))
 
     def remove(self, messages: Iterable[tuple[int, str]]) -> None:
         """Take messages out; the texts must be those that were indexed."""
