@@ -130,6 +130,8 @@ class Chatter:
 
     def _take(self, event: api.Event) -> None:
         match event:
+            case api.Queued() | api.Said():
+                pass
             case api.Answered(person=person):
                 self._service.execute(api.Confirm(who=person.id))
             case api.Opened(person=person):

@@ -155,6 +155,7 @@ def parse_id(text: str) -> bytes:
     return identifier
 
 
+@lru_cache(REMEMBERED)
 def looks_like_id(text: str) -> bool:
     """Whether somebody who typed `text` meant an id, rightly written or not, and no name."""
     letters = text.replace("-", "").replace(" ", "")

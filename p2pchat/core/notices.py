@@ -133,9 +133,11 @@ class Notices(Generic[ItemT]):
 
     def came(self, chat: Hashable, place: int, item: ItemT, now: float) -> None:
         """Something for the person came in that chat."""
-        if chat not in self._chats and len(self._chats) >= MOST_CHATS:
-            return
-        held = self._chats.setdefault(chat, _Chat())
+        held = self._chats.get(chat)
+        if held is None:
+            if len(self._chats) >= MOST_CHATS:
+                return
+            held = self._chats[chat] = _Chat()
         if len(held.waiting) < MOST_HELD:
             held.waiting.append((place, now + GATHER, item))
         else:

@@ -260,13 +260,14 @@ class Commands:
             server.watch_again()
 
     def _someone(self, who: str) -> bytes:
-        known = self._peer.people.named(who)
+        people, links = self._peer.people, self._peer.links
+        known = people.named(who)
         if known is not None:
             return known
-        links = self._peer.links
-        waiting = dict.fromkeys((*links.requests, *links.unconfirmed))
-        found = None if looks_like_id(who) else self._only(waiting, who)
-        return self._peer.people.resolve(who) if found is None else found
+        if looks_like_id(who):
+            return people.resolve(who)
+        found = self._only(dict.fromkeys((*links.requests, *links.unconfirmed)), who)
+        return people.resolve(who) if found is None else found
 
     def _called(self, who: str, identifier: bytes) -> str:
         """What a person calls them, where a front end gave the id: a petname, which nobody else can have."""

@@ -31,6 +31,9 @@ SHOWN_ID = 19
 
 TellOf = api.Said | api.Asked
 
+HEARD = (api.Said, api.Asked, api.AskEnded, api.Opened)
+"""Events that say something here: most of a flood says nothing."""
+
 
 def local_minute(wall: int) -> int:
     """The minute of the day, in this machine's time zone."""
@@ -79,6 +82,8 @@ class Notifying:
 
     def take(self, event: api.Event) -> None:
         """Something happened."""
+        if not isinstance(event, HEARD):
+            return
         now = self._environment.clock.seconds()
         match event:
             case api.Said(person=person, history=False, kind="text"):

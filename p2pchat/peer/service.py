@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall, deferLater
@@ -114,7 +114,10 @@ class PeerService(MultiService):
     def execute(self, command: Command) -> Deferred[Reply]:
         """Do it; see `p2pchat.api.Api`."""
         if isinstance(command, Say) and self._commands is not None:
-            return maybeDeferred(self._commands.say, command.who, command.text)
+            try:
+                return self._commands.say(command.who, command.text)
+            except Exception:
+                return fail()
         return Deferred.fromCoroutine(self._execute(command))
 
     async def _execute(self, command: Command) -> Reply:
