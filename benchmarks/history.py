@@ -13,6 +13,7 @@ from benchmarks.start import seconds_until
 from benchmarks.table import Row, middle, percentile
 from p2pchat.core.entries import conversation_of
 from p2pchat.core.identity import Identity, id_of
+from p2pchat.core.window import NO_ROOM
 from p2pchat.peer.ledger import Draft, Two, append_texts
 from p2pchat.storage.keys import KEY_SETTING
 from p2pchat.storage.peer_tables import PeerTables
@@ -111,7 +112,7 @@ def fill(path: Path, messages: int) -> None:
             )
             for number in range(first, min(first + AT_ONCE, messages))
         ]
-        append_texts(tables, two, drafts, bytes(16), False)
+        append_texts(tables, two, drafts, bytes(16), NO_ROOM)
         connection.execute("COMMIT")
         connection.execute("BEGIN")
     connection.execute("COMMIT")

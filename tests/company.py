@@ -426,7 +426,7 @@ class Node:
         return [event.text for event in self.told(api.Said)]
 
 
-class Stranger:
+class Stranger(LinkKeeper):
     """A far side that says just what a test makes it say: the keeper of links that it dials, or that come to it."""
 
     def __init__(self, world: World, name: str | Identity, host: str = "10.9.9.9") -> None:

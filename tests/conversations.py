@@ -9,7 +9,7 @@ one seed: the same seed and the same calls give the same run. Nothing happens by
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -66,6 +66,10 @@ class End:
     def send(self, message: Message) -> None:
         if self.alive:
             self.queue.append(encode(message))
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.send(message)
 
     def charge(self) -> None:
         if not self._budget.spend(self._clock.seconds()):

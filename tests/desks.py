@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from p2pchat.core import effects
 from p2pchat.core.delivery import Exchange
 from p2pchat.core.doubt import Broken, Knowledge, RolledBack, compare, start_for
 from p2pchat.core.effects import (
@@ -270,16 +271,16 @@ class Peer:
     def _load(self, batch: Batch) -> list[Message]:
         assert self.exchange is not None
         stream = self.disk.written[batch.outgoing.name]
-        messages: list[Message] = []
+        written: list[effects.Written] = []
         size = 0
         for seq in range(batch.from_seq, min(batch.from_seq + batch.max_entries - 1, len(stream.entries)) + 1):
             data, head = stream.entries[seq - 1], stream.head(seq)
             size += len(data)
-            if messages and size > batch.max_bytes:
+            if written and size > batch.max_bytes:
                 break
             assert head is not None
-            messages += self.exchange.send(batch.outgoing, seq, head, stream.numbers[seq - 1], data)
-        return messages
+            written.append(effects.Written(seq, head, stream.numbers[seq - 1], data))
+        return self.exchange.send(batch.outgoing, written)
 
     def _answer(self, batch: Batch) -> list[Message]:
         assert self.exchange is not None
@@ -392,11 +393,12 @@ class Desks:
 
     def _give(self, peer: Peer, data: bytes) -> None:
         session = self._sessions[peer]
-        for message in session.receive(data, self.now):
-            if peer.exchange is not None:
-                self.sent.append(message)
-                if not peer.take(message):
-                    session.charge(self.now)
+        for given in session.receive(data, self.now):
+            for message in given if isinstance(given, list) else [given]:
+                if peer.exchange is not None:
+                    self.sent.append(message)
+                    if not peer.take(message):
+                        session.charge(self.now)
 
     def _sender(self, session: Session) -> Callable[[Message], None]:
         return lambda message: session.send(message, self.now)

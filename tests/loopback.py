@@ -15,7 +15,7 @@ from p2pchat.core.messages import Message
 from p2pchat.core.session import Session, Side
 from p2pchat.net.admission import Admission, AdmissionLimits, IPAddress
 from p2pchat.net.certificates import Credentials, own_credentials
-from p2pchat.net.connection import Connection, Ending, Sweep
+from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.dialler import Dialler
 from p2pchat.net.listener import ListenerFactory, listen
 from p2pchat.net.tls import PEER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS
@@ -43,7 +43,7 @@ async def turn() -> None:
     await deferLater(clock, 0)
 
 
-class LinkBook:
+class LinkBook(LinkKeeper):
     """Keeps links, and tells when something came of each."""
 
     def __init__(self, side: Side) -> None:

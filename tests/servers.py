@@ -38,7 +38,7 @@ from p2pchat.core.records import make_record
 from p2pchat.core.roster_view import RosterView
 from p2pchat.core.session import Session, Side
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.connection import Connection, Ending, Sweep
+from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.dialler import Dialler, DiallerFactory
 from p2pchat.net.incidents import IncidentLog
 from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS, ServerDiallerTLS
@@ -58,7 +58,7 @@ PATIENCE = 90.0
 """Seconds after which a test of a real server gives up; nothing is expected to take so long."""
 
 
-class Client:
+class Client(LinkKeeper):
     """
     A peer's end of a link to a server: says hello, then what it is told to, and keeps what comes.
 

@@ -198,11 +198,12 @@ class SayingTests(ChatTestCase):
 
     def test_failed_batch(self) -> None:
         """Whatever goes wrong with a batch, whoever waits for it is told, and so are those who come next."""
-        accepted = [self.alice.chat.say("one"), self.alice.chat.say("two")]
         self.alice.tables.entries.append_many = None  # type: ignore[assignment,method-assign]
-        self.alice.executor.run()
-        for each in accepted:
-            self.failureResultOf(each, TypeError)
+        for batch in (("one", "two"), ("later",)):
+            accepted = [self.alice.chat.say(text) for text in batch]
+            self.alice.executor.run()
+            for each in accepted:
+                self.failureResultOf(each, TypeError)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 2)
         del self.alice.tables.entries.append_many
         self.say("three")

@@ -31,7 +31,7 @@ from p2pchat.core.messages import (
 )
 from p2pchat.core.session import Session, Side, State
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.connection import Connection, Ending, Sweep
+from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS
 
 from .examples import ALICE, BOB, HELLO, RECORD_BYTES, SERVER_HELLO, SIGNED, STREAM, WALL
@@ -40,7 +40,7 @@ from .wires import Wire, WireEnd
 ONCE = Accept(scope="once")
 
 
-class Keeper:
+class Keeper(LinkKeeper):
     """Owns one link, and remembers what it was told."""
 
     def __init__(self, clock: Clock, side: Side) -> None:

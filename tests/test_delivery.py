@@ -6,7 +6,17 @@ from hypothesis import given, settings, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.delivery import MAX_LINK_UP, MAX_QUESTIONS, Exchange
-from p2pchat.core.effects import Confirmed, Incoming, LinkUp, NothingOlder, Outgoing, Received, RefusedThere, SeenThere
+from p2pchat.core.effects import (
+    Confirmed,
+    Incoming,
+    LinkUp,
+    NothingOlder,
+    Outgoing,
+    Received,
+    RefusedThere,
+    SeenThere,
+    Written,
+)
 from p2pchat.core.entries import conversation_of, first_head, stream_name
 from p2pchat.core.errors import EndCode
 from p2pchat.core.messages import (
@@ -351,7 +361,11 @@ class ExchangeTestCase(SynchronousTestCase):
         self.exchange = self.make()
         self.link()
         for seq in (1, 2, 3):
-            self.assertEqual(len(self.exchange.send(self.outgoing, seq, HEADS[seq], seq, ENTRIES[seq - 1])), 1)
+            self.assertEqual(len(self.exchange.send(self.outgoing, [self.written(seq)])), 1)
+
+    def written(self, seq: int) -> Written:
+        """One of Alice's entries, as it was committed."""
+        return Written(seq, HEADS[seq], seq, ENTRIES[seq - 1])
 
     def make(self) -> Exchange:
         """Alice wrote three entries, none of which Bob has; Bob wrote one that she has."""
@@ -439,7 +453,7 @@ class LinkUpTests(ExchangeTestCase):
         self.assertIsNone(self.exchange.next_batch())
         self.exchange.receive(Have(streams=(), last=True))
         self.assertIsNone(self.exchange.next_batch())
-        self.assertEqual(self.exchange.send(self.outgoing, 1, HEADS[1], 1, ENTRIES[0]), [])
+        self.assertEqual(self.exchange.send(self.outgoing, [self.written(1)]), [])
         self.exchange.resume([self.outgoing])
         self.assertIsNotNone(self.exchange.next_batch())
 

@@ -6,10 +6,11 @@ from typing import TypeVar
 import apsw
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2pchat.core.effects import Batch, Outgoing
+from p2pchat.core.effects import Batch, Outgoing, Written
 from p2pchat.core.entries import LAMPORT_LEAP, first_head, judge, next_head
+from p2pchat.core.window import NO_ROOM, Room
 from p2pchat.peer import ledger, receipts
-from p2pchat.peer.ledger import Draft, Written
+from p2pchat.peer.ledger import Draft
 from p2pchat.storage.peer_tables import PeerTables
 
 from .conversations import World
@@ -38,13 +39,13 @@ class LedgerTestCase(SynchronousTestCase):
         """To look at."""
         return self.world.alice.tables
 
-    def write(self, count: int = 1, stream: bytes = b"r" * 16, sent: bool = False) -> tuple[Outgoing, list[Written]]:
+    def write(self, count: int = 1, stream: bytes = b"r" * 16, room: Room = NO_ROOM) -> tuple[Outgoing, list[Written]]:
         """Write messages called by their running count."""
         drafts = []
         for _ in range(count):
             self._drafts += 1
             drafts.append(Draft(f"message {self._drafts}", self._drafts.to_bytes(16, "big"), WALL))
-        return self.do(lambda tables: ledger.append_texts(tables, self.two, drafts, stream, sent))
+        return self.do(lambda tables: ledger.append_texts(tables, self.two, drafts, stream, room))
 
     def confirm(self, seq: int, store: bytes = STORE) -> None:
         """Bob committed our current stream up to `seq`."""
@@ -95,7 +96,7 @@ class WritingTests(LedgerTestCase):
     def test_sent_mark(self) -> None:
         """What leaves at once is marked as sent with its own commit; what waits is not."""
         self.assertEqual(self.write(2)[0].sent_mark, 0)
-        outgoing, _ = self.write(2, sent=True)
+        outgoing, _ = self.write(2, room=Room(2, 1 << 20))
         self.assertEqual(outgoing.sent_mark, 4)
         self.assertEqual(self.write(1)[0].sent_mark, 4)
         vector = self.tables.vectors.get(outgoing.stream, BOB.id)

@@ -14,7 +14,7 @@ from p2pchat.core.messages import VERSION, Address, Hello, Message, ServerHello
 from p2pchat.core.session import Session, Side
 from p2pchat.net.admission import Admission, AdmissionLimits
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.connection import Connection, Ending, Sweep
+from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.listener import ListenerFactory, listen
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL, Authenticated, ListenerTLS
 from p2pchat.peer.offline import FoundServer
@@ -25,7 +25,7 @@ OTHER = Identity.from_seed(b"t" * 32)
 WALL = 1_700_000_000_000
 
 
-class Server:
+class Server(LinkKeeper):
     """A server that greets; `key` and `signer` may be others than those of its certificate."""
 
     def __init__(self, key: bytes = SERVER.key, signer: Identity = SERVER) -> None:

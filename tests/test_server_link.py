@@ -33,7 +33,7 @@ from p2pchat.core.messages import (
 from p2pchat.core.records import check_record, make_record
 from p2pchat.core.session import Session, Side
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.connection import Connection, Ending, Sweep
+from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.incidents import IncidentLog
 from p2pchat.net.listener import ListenerFactory
 from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, ServerDiallerTLS
@@ -50,7 +50,7 @@ HOST = "10.0.1.1"
 LAB = identity_of("the server")
 
 
-class FarServer:
+class FarServer(LinkKeeper):
     """A server that answers as a test wants."""
 
     def __init__(self, world: World, host: str = HOST) -> None:

@@ -4,6 +4,7 @@ The life of a link (docs/protocol.md, sections 1, 4, 6, 7, 8).
 The tables below were written down from the page, and not from the module.
 """
 
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
@@ -122,7 +123,13 @@ def fresh(side: Side, now: float = 0.0) -> Session:
 
 def feed(session: Session, *messages: Message, now: float = 0.0) -> list[Message]:
     """Messages come in one read; what the session gives of them."""
-    return list(session.receive(b"".join(map(wire, messages)), now))
+    return list(one_by_one(session.receive(b"".join(map(wire, messages)), now)))
+
+
+def one_by_one(received: Iterable[Message | list[Entry]]) -> Iterator[Message]:
+    """What a session gives, without regard to what it gives together."""
+    for each in received:
+        yield from each if isinstance(each, list) else [each]
 
 
 def session_in(side: Side, state: str, now: float = 0.0) -> Session:
@@ -424,7 +431,7 @@ class SegmentationTests(SessionTestCase):
         found: list[Message] = []
         edges = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
         for start, end in pairwise(edges):
-            for message in session.receive(data[start:end], 0.0):
+            for message in one_by_one(session.receive(data[start:end], 0.0)):
                 found.append(message)
                 if isinstance(message, Ask):
                     session.send(Accept(scope="once"), 0.0)

@@ -23,12 +23,13 @@ from .effects import (
     ReceivedOld,
     RefusedThere,
     SeenThere,
+    Written,
 )
 from .entries import author_in, conversation_in, conversation_of, first_head, judge, next_head
 from .errors import EndCode, RemoteProtocolError
 from .fetching import Asker
 from .messages import MAX_HOLDINGS, Entry, Have, History, Holding, Message, Refused, Seen, Window
-from .window import Credit, Grant
+from .window import NO_ROOM, Credit, Grant, Room
 
 MAX_LINK_UP = 1024
 """Holdings that somebody may list at link-up; a conversation gets a new stream only after a disk was lost."""
@@ -79,10 +80,20 @@ class Exchange:
         """Whether both sides listed what they have."""
         return self._complete
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything that is committed was sent."""
-        return self._resumed and all(outgoing.next_seq > outgoing.last_seq for outgoing in self.own.values())
+    def room_after(self, loading: Batch | None) -> Room:
+        """What may be sent of what is appended next, when `loading` was sent; nothing if more waits before it."""
+        if not self._resumed:
+            return NO_ROOM
+        for outgoing in self.own.values():
+            sent = outgoing.next_seq - 1
+            if loading is not None and loading.outgoing is outgoing and not loading.history:
+                sent = max(sent, loading.from_seq + loading.max_entries - 1)
+            if sent < outgoing.last_seq:
+                return NO_ROOM
+        entries, size = self.credit.entries, self.credit.bytes
+        if loading is None:
+            return Room(entries, size)
+        return Room(max(0, entries - loading.max_entries), max(0, size - loading.max_bytes))
 
     def resume(self, own: Iterable[Outgoing]) -> None:
         """What was compared is settled, and these are our streams now: sending may begin."""
@@ -155,22 +166,27 @@ class Exchange:
             messages.append(History(stream=question.outgoing.name, first=question.first, last=question.last))
         return messages
 
-    def send(self, outgoing: Outgoing, seq: int, head: bytes, number: int, data: bytes) -> list[Message]:
+    def send(self, outgoing: Outgoing, entries: Iterable[Written]) -> list[Message]:
         """
-        The messages that carry one entry, whose sent-up-to mark is committed; none if it has to wait.
+        The messages that carry these entries, whose sent-up-to mark is committed; none from the first that must wait.
 
         The caller gives entries in the order of next_batch().
         """
-        if not self._resumed or seq != outgoing.next_seq or not self.credit.covers(len(data)):
-            return []
         messages: list[Message] = []
-        if not outgoing.told:
-            outgoing.told = True
-            messages.append(Have(streams=(outgoing.listed,)))
-        self.credit.use(len(data))
-        outgoing.next_seq = seq + 1
-        outgoing.flight.append((seq, head, number))
-        messages.append(Entry(stream=outgoing.name, seq=seq, bytes=data))
+        if not self._resumed:
+            return messages
+        credit, name = self.credit, outgoing.name
+        for written in entries:
+            data = written.data
+            if written.seq != outgoing.next_seq or not credit.covers(len(data)):
+                break
+            if not outgoing.told:
+                outgoing.told = True
+                messages.append(Have(streams=(outgoing.listed,)))
+            credit.use(len(data))
+            outgoing.next_seq += 1
+            outgoing.flight.append((written.seq, written.head, written.number))
+            messages.append(Entry(stream=name, seq=written.seq, bytes=data))
         return messages
 
     def committed(self, entries: int, size: int, moved: Iterable[tuple[Incoming, int, bytes]]) -> list[Message]:
@@ -212,7 +228,7 @@ class Exchange:
             case Have():
                 return self._receive_have(message)
             case Entry():
-                return [self._receive_old(message) if message.history else self._receive_entry(message)], True
+                return [self.receive_old(message) if message.history else self.receive_entry(message)], True
             case Window():
                 self._check_linked()
                 moved = self.credit.raise_to(message)
@@ -286,26 +302,29 @@ class Exchange:
         listed = outgoing.listed
         return self._held_there.get(outgoing.name, (listed.first - 1, listed.base))
 
-    def _receive_old(self, message: Entry) -> ReceivedOld:
+    def receive_old(self, message: Entry) -> ReceivedOld:
+        """Take an older entry, that was asked for; raises RemoteProtocolError."""
         self._check_name(message.stream, self._them)
         self._check_linked()
         self._grant.take(len(message.bytes))
         return self._asker.take(message)
 
-    def _receive_entry(self, message: Entry) -> Received:
-        self._check_name(message.stream, self._them)
+    def receive_entry(self, message: Entry) -> Received:
+        """Take a new entry; raises RemoteProtocolError."""
         self._check_linked()
-        self._grant.take(len(message.bytes))
+        data, seq = message.bytes, message.seq
+        self._grant.take(len(data))
         incoming = self.theirs.get(message.stream)
         if incoming is None:
             incoming = self._begin(message.stream)
-        if message.seq != incoming.seq + 1:
-            raise RemoteProtocolError(EndCode.VIOLATION, f"entry {message.seq} after {incoming.seq}")
-        incoming.seq = message.seq
-        incoming.head = next_head(incoming.head, message.bytes)
-        return Received(incoming, message.seq, incoming.head, message.bytes, judge(message.bytes))
+        if seq != incoming.seq + 1:
+            raise RemoteProtocolError(EndCode.VIOLATION, f"entry {seq} after {incoming.seq}")
+        head = next_head(incoming.head, data)
+        incoming.seq, incoming.head = seq, head
+        return Received(incoming, seq, head, data, judge(data))
 
     def _begin(self, name: bytes) -> Incoming:
+        self._check_name(name, self._them)
         listing = self._listings.get(name)
         if listing is None:
             raise RemoteProtocolError(EndCode.VIOLATION, "an entry of a stream that was not listed")

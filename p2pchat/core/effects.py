@@ -5,6 +5,8 @@ What an Exchange keeps of each stream, and what the messages of a link ask of th
 from collections import deque
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from .entries import Judged
 from .messages import History, Holding
 
@@ -57,6 +59,17 @@ class Incoming:
         return Holding(stream=self.name, first=self.first, base=self.base, seq=seq, head=head)
 
 
+class Written(Struct, frozen=True, gc=False):
+    """One of our entries, as it was committed."""
+
+    seq: int
+    head: bytes
+    number: int
+    """0 for what is no message, and is not told as delivered."""
+    data: bytes
+    """As it was encoded."""
+
+
 # --- what a message asks of the shell
 
 
@@ -68,8 +81,7 @@ class LinkUp:
     """Of our streams, by the far side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, gc=False):
     """An entry to commit."""
 
     incoming: Incoming

@@ -5,8 +5,9 @@ Nothing here makes randomness or reads a clock: ids and times are passed in.
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from .bodies import EntryBody, ResetBody, TextBody, decode_body, encode_body, raw
 from .errors import RemoteProtocolError
@@ -24,6 +25,10 @@ class Kind(StrEnum):
     RESET = "reset"
 
 
+_TEXT = Kind.TEXT.value
+"""To be compared and encoded for each message: an Enum runs Python code for its value."""
+
+
 class RefusalCode(StrEnum):
     """Why a reader cannot take an entry."""
 
@@ -32,6 +37,12 @@ class RefusalCode(StrEnum):
     CONFLICT = "conflict"
     AUTH = "auth"
 
+
+ID_SIZE = 16
+"""Bytes of an entry's id."""
+
+_IDS = 1 << 8 * ID_SIZE
+"""How many there are."""
 
 AUTH_LINK = "link"
 """Vouched for by the link that it came over, from its author."""
@@ -70,35 +81,45 @@ def next_head(head: bytes, entry: bytes) -> bytes:
     return hashlib.sha256(head + entry).digest()
 
 
+def ids_from(first: bytes, count: int) -> list[bytes]:
+    """
+    The ids of entries that are written together: `first`, which is random, and those that follow it.
+
+    Each is as random as the first. As neighbours they stand together in the indexes of both sides, where ids drawn
+    apart would each change a page of its own.
+    """
+    start = int.from_bytes(first, "big")
+    return [((start + place) % _IDS).to_bytes(ID_SIZE, "big") for place in range(count)]
+
+
 # --- writing
 
 
 def text_entry(text: str, *, id: bytes, number: int, lamport: int, time: int) -> bytes:
     """The bytes of a message; the caller has split what is longer than MAX_TEXT."""
-    return _entry(Kind.TEXT, TextBody(text=text), id, number, lamport, time)
+    return _entry(_TEXT, TextBody(text=text), id, number, lamport, time)
 
 
 def reset_entry(stream: bytes, seq: int, head: bytes, *, id: bytes, lamport: int, time: int) -> bytes:
     """The bytes of the first entry of a stream that replaces `stream`, confirmed up to (seq, head)."""
-    return _entry(Kind.RESET, ResetBody(stream=stream, seq=seq, head=head), id, 0, lamport, time)
+    return _entry(Kind.RESET.value, ResetBody(stream=stream, seq=seq, head=head), id, 0, lamport, time)
 
 
 def void_entry(*, id: bytes, number: int, lamport: int, time: int) -> bytes:
     """The bytes that stand where a message was taken back before it left."""
-    return _entry(Kind.VOID, None, id, number, lamport, time)
+    return _entry(Kind.VOID.value, None, id, number, lamport, time)
 
 
-def _entry(kind: Kind, body: TextBody | ResetBody | None, id: bytes, number: int, lamport: int, time: int) -> bytes:
+def _entry(kind: str, body: TextBody | ResetBody | None, id: bytes, number: int, lamport: int, time: int) -> bytes:
     return encode_body(
-        EntryBody(id=id, number=number, lamport=lamport, time=time, kind=kind.value, auth=AUTH_LINK, body=raw(body))
+        EntryBody(id=id, number=number, lamport=lamport, time=time, kind=kind, auth=AUTH_LINK, body=raw(body))
     )
 
 
 # --- reading
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True, gc=False):
     """What a reader makes of an entry's bytes."""
 
     refusal: RefusalCode | None
@@ -120,18 +141,19 @@ def judge(data: bytes) -> Judged:
         return Judged(RefusalCode.TOO_BIG)
     try:
         entry = decode_body(EntryBody, data)
+        kind = entry.kind
         if entry.auth != AUTH_LINK:
             return Judged(RefusalCode.AUTH)
         text, reset = "", None
-        if entry.kind == Kind.TEXT:
+        if kind == _TEXT:
             text = decode_body(TextBody, entry.body).text
             if len(text) * 4 > MAX_TEXT and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
                 return Judged(RefusalCode.TOO_BIG)
-        elif entry.kind == Kind.RESET:
+        elif kind == Kind.RESET:
             reset = decode_body(ResetBody, entry.body)
     except RemoteProtocolError:
         return Judged(RefusalCode.MALFORMED)
-    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, entry.kind, text, reset)
+    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, kind, text, reset)
 
 
 def moved_lamport(own: int, received: int) -> int:

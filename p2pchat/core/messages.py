@@ -5,7 +5,8 @@ docs/protocol.md is the specification; sections 4 to 9 stand here as types. Deco
 message, `None` for a message that may be skipped, or RemoteProtocolError(MALFORMED).
 """
 
-from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Annotated
 
 import msgspec
@@ -341,10 +342,9 @@ class _Envelope(Struct):
     type: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
+_decode_known = msgspec.msgpack.Decoder(reduce(or_, MESSAGES)).decode
 _envelope = msgspec.msgpack.Decoder(_Envelope)
-_decoders: dict[str, Callable[[bytes], Message]] = {
-    tag_of(kind): msgspec.msgpack.Decoder(kind).decode for kind in MESSAGES
-}
+_TAGS = frozenset(map(tag_of, MESSAGES))
 _encode = msgspec.msgpack.Encoder().encode
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -363,15 +363,23 @@ def decode(frame: bytes) -> Message | None:
     Raises RemoteProtocolError(MALFORMED) for anything else that is no message.
     """
     try:
+        known: Message = _decode_known(frame)
+    except UNREADABLE:
+        _judge_strange(frame)
+        return None
+    return known
+
+
+def _judge_strange(frame: bytes) -> None:
+    """What is no message of ours may ask to be skipped; otherwise it raises RemoteProtocolError(MALFORMED)."""
+    try:
         tag = _envelope.decode(frame).type
-        decoder = _decoders.get(tag)
-        if decoder is not None:
-            return decoder(frame)
+        if tag in _TAGS:
+            _decode_known(frame)
     except UNREADABLE as error:
         raise RemoteProtocolError(EndCode.MALFORMED, f"unreadable message: {type(error).__name__}") from None
-    if tag.startswith("x-"):
-        return None
-    raise RemoteProtocolError(EndCode.MALFORMED, "unknown type of message")
+    if not tag.startswith("x-"):
+        raise RemoteProtocolError(EndCode.MALFORMED, "unknown type of message")
 
 
 def end_code(code: str) -> EndCode:

@@ -55,16 +55,11 @@ REGISTER_WITHIN = 30.0
 FRAME_WITHIN = 30.0
 """Seconds in which a frame that began must be whole."""
 
-RATE = 20.0
-"""Messages a second that move no vector and no window."""
+RATE, BURST = 20.0, 100.0
+"""Messages a second that move no vector and no window, and how many of them may come at once."""
 
-BURST = 100.0
-"""How many of them may come at once."""
-
-FRAGMENT_RATE = 2_000.0
+FRAGMENT_RATE, FRAGMENT_BURST = 2_000.0, 20_000.0
 """Reads a second that complete no frame: a frame of 64 KiB needs four when TLS records are full."""
-
-FRAGMENT_BURST = 20_000.0
 
 
 class State(Enum):
@@ -196,10 +191,8 @@ UNPACED = frozenset({Entry, Have, Window, Seen, Refused, History, RosterPage, Ch
 
 class Session:
     """
-    One end of one link.
-
-    After every call that may have queued something the caller sends what data_to_send() returns. It calls
-    handle_timer() no later than at next_timer().
+    One end of one link. After every call that may have queued something the caller sends what data_to_send() returns.
+    It calls handle_timer() no later than at next_timer().
     """
 
     __slots__ = (
@@ -266,36 +259,58 @@ class Session:
 
     # --- in
 
-    def receive(self, data: bytes, now: float) -> Iterator[Message]:
+    def receive(self, data: bytes, now: float) -> Iterator[Message | list[Entry]]:
         """
         Take bytes from the network and give the messages that they complete, one by one.
 
-        The caller acts on each before it takes the next: an answer may change what is legal. Pings are answered
-        here. Raises RemoteProtocolError, whose code the caller hands to close(). After the end nothing is read.
+        The caller acts on each before it takes the next: an answer may change what is legal. Entries that follow one
+        another come together: what is done about one changes nothing for the next. Pings are answered here. Raises
+        RemoteProtocolError, whose code the caller hands to close(). After the end nothing is read.
         """
         if self._over():
             return
         self._inbound.feed(data)
         whole = False
-        for frame in self._inbound.frames():
-            whole = True
-            message = decode(frame)
-            self._heard_at = now
-            if message is None:
-                self.charge(now)
-                continue
-            self._advance(message, now)
-            match message:
-                case Ping(number=number):
-                    self.send(Pong(number=number), now)
-                case Pong():
-                    pass
-                case _:
-                    yield message
-            if self._over():
-                self._inbound.clear()
-                return
-        self._note_fragment(whole, now)
+        run: list[Entry] = []
+        try:
+            for frame in self._inbound.frames():
+                whole, self._heard_at = True, now
+                message = decode(frame)
+                if run and isinstance(message, Entry):
+                    # What the state allowed once it allows again.
+                    run.append(message)
+                    continue
+                if run:
+                    yield run
+                    run = []
+                admitted = self._admit(message, now)
+                if isinstance(admitted, Entry):
+                    run.append(admitted)
+                elif admitted is not None:
+                    yield admitted
+                if self._over():
+                    self._inbound.clear()
+                    return
+        except RemoteProtocolError:
+            if run:
+                yield run
+            raise
+        if run:
+            yield run
+        if not self._over():
+            self._note_fragment(whole, now)
+
+    def _admit(self, message: Message | None, now: float) -> Message | None:
+        """Judge a message, and answer a ping; the message, if it is the caller's to act on."""
+        if self._over():
+            return None
+        if message is None:
+            self.charge(now)
+            return None
+        self._advance(message, now)
+        if isinstance(message, Ping):
+            self.send(Pong(number=message.number), now)
+        return None if isinstance(message, Ping | Pong) else message
 
     def _advance(self, message: Message, now: float) -> None:
         kind = type(message)

@@ -4,6 +4,8 @@ How much a sender may have on its way (docs/protocol.md, section 10, "Window").
 Both sides count from `Select` on, in absolute totals that never decrease.
 """
 
+from typing import NamedTuple
+
 from .errors import EndCode, RemoteProtocolError
 from .messages import Window
 
@@ -12,6 +14,16 @@ FIRST_ENTRIES, FIRST_BYTES = 256, 256 * 1024
 
 AHEAD_ENTRIES, AHEAD_BYTES = 1024, 1024 * 1024
 """Most that a reader grants beyond what it has committed: what one peer can make it hold."""
+
+
+class Room(NamedTuple):
+    """So many entries, of so many bytes together, may be sent."""
+
+    entries: int
+    bytes: int
+
+
+NO_ROOM = Room(0, 0)
 
 
 class Credit:

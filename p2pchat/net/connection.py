@@ -7,6 +7,7 @@ However a link ends, the keeper is told once, and the socket is gone within a bo
 does: Twisted's `loseConnection` alone waits for ever for a far side that does not answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
@@ -19,7 +20,7 @@ from zope.interface import implementer
 
 from ..core.addresses import unmap
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
-from ..core.messages import Address, Bye, Hello, Message, Reject, ServerHello
+from ..core.messages import Address, Bye, Entry, Hello, Message, Reject, ServerHello
 from ..core.session import HELLO_WITHIN, Session, State
 from .admission import promote, report
 from .records import IMetered
@@ -66,6 +67,11 @@ class LinkKeeper(Interface):
 
     def received(self, connection: "Connection", message: Message) -> None:
         """A message that the state allows; raises RemoteProtocolError if its content is not allowed."""
+
+    def entries(self, connection: "Connection", entries: Sequence[Entry]) -> None:
+        """Entries that came together, in their order; otherwise like `received`."""
+        for entry in entries:
+            self.received(connection, entry)
 
     def writable(self, connection: "Connection") -> None:
         """The transport takes more again, after `connection.congested` was true."""
@@ -183,6 +189,14 @@ class Connection(Protocol):
             if isinstance(message, Bye | Reject):
                 self._end(Ending(message.reason, False), POLITE_WITHIN)
 
+    def send_all(self, messages: Sequence[Message]) -> None:
+        """Send messages of which none ends the link, all in one go; otherwise like `send`."""
+        if self.alive:
+            now = self._clock.seconds()
+            for message in messages:
+                self.session.send(message, now)
+            self._flush()
+
     def send_encoded(self, kind: type[Message], frame: bytes) -> None:
         """Send a frame that was encoded once for many links."""
         if self.alive:
@@ -239,7 +253,10 @@ class Connection(Protocol):
             return
         try:
             for message in self.session.receive(data, self._clock.seconds()):
-                self._handle(message)
+                if isinstance(message, list):
+                    self._keeper.entries(self, message)
+                else:
+                    self._handle(message)
                 if not self.alive:
                     return
         except RemoteProtocolError as error:

@@ -6,7 +6,7 @@ Decisions are core/delivery's; transactions are ledger's, receipts' and settleme
 but what is on the disk.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -195,6 +195,29 @@ class Chat:
         for effect in effects:
             self._act(selected, selected.exchange, effect)
 
+    def receive_entries(self, link: ChatLink, entries: Sequence[Entry]) -> None:
+        """Entries that came together; otherwise like `receive`."""
+        if self._selected is None or link is not self._selected.link or not link.alive:
+            return
+        exchange = self._selected.exchange
+        if exchange is None:
+            self._keep_early(link, entries[0])
+            return
+        received: list[Received] = []
+        broken: RemoteProtocolError | None = None
+        try:
+            for entry in entries:
+                if entry.history:
+                    self._fetching.take(exchange.receive_old(entry))
+                else:
+                    received.append(exchange.receive_entry(entry))
+        except RemoteProtocolError as error:
+            broken = error
+        if received:
+            self._inbox.take(received)
+        if broken is not None:
+            link.fail(broken.code, str(broken))
+
     def _keep_early(self, link: ChatLink, message: Message) -> None:
         if isinstance(message, Entry):
             link.fail(EndCode.VIOLATION, "an entry before our part of link-up")
@@ -206,7 +229,7 @@ class Chat:
     def _act(self, selected: Selected, exchange: Exchange, effect: Effect) -> None:
         match effect:
             case Received():
-                self._inbox.take(effect)
+                self._inbox.take([effect])
             case ReceivedOld() | Fetched():
                 self._fetching.take(effect)
             case Confirmed(outgoing=outgoing, seq=seq, head=head, numbers=numbers):

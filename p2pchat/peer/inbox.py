@@ -2,15 +2,15 @@
 What comes in one conversation: to the disk, and only then acknowledged and shown.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from ..api import Doubt, Event, Person, Said
+from ..api import Doubt, Person, Said
 from ..core.delivery import Exchange
 from ..core.effects import Incoming, Received
-from ..core.entries import Kind
+from ..core.entries import Judged, Kind
 from ..core.messages import Refused
 from ..storage.crash import Point, reach
 from . import receipts
@@ -18,6 +18,9 @@ from .environment import Environment
 from .ledger import Two
 from .receipts import Stored
 from .selected import Selected
+
+UNTOLD = frozenset({Kind.RESET.value, Kind.VOID.value})
+"""Kinds of entries that are no messages."""
 
 
 class Inbox:
@@ -39,10 +42,10 @@ class Inbox:
         self._received: list[Received] = []
         self._storing = False
 
-    def take(self, received: Received) -> None:
-        """An entry came over the selected link."""
+    def take(self, received: Sequence[Received]) -> None:
+        """Entries came over the selected link."""
         reach(Point.RECEIVED)
-        self._received.append(received)
+        self._received += received
         if not self._storing:
             self._storing = True
             self._run(self._store_all())
@@ -73,11 +76,24 @@ class Inbox:
         return self._environment.database.write(lambda tables: receipts.store_received(tables, two, batch, now))
 
     def _tell(self, stored: list[Stored], now: int) -> None:
-        person = self._person()
+        person, emit = self._person(), self._environment.emit
         for each in stored:
-            each.received.incoming.stream = each.stream
-            for event in _events_of(person, each, now):
-                self._environment.emit(event)
+            received = each.received
+            received.incoming.stream = each.stream
+            judged = received.judged
+            if each.doubt is not None:
+                emit(_doubt_of(person, judged, each.doubt, now))
+            if each.entry and judged.kind not in UNTOLD:
+                emit(
+                    Said(
+                        person=person,
+                        number=judged.number,
+                        text=judged.text,
+                        kind=judged.kind,
+                        at=judged.time,
+                        entry=each.entry,
+                    )
+                )
 
     def _acknowledge(self, selected: Selected, exchange: Exchange, stored: list[Stored]) -> None:
         moved: dict[bytes, tuple[Incoming, int, bytes]] = {}
@@ -91,15 +107,9 @@ class Inbox:
             selected.link.send(message)
 
 
-def _events_of(person: Person, stored: Stored, now: int) -> Iterator[Event]:
-    judged = stored.received.judged
+def _doubt_of(person: Person, judged: Judged, doubt: tuple[int, int], now: int) -> Doubt:
+    first, last = doubt
     reset = judged.kind == Kind.RESET
-    if stored.doubt is not None:
-        first, last = stored.doubt
-        explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
-        waits = not reset and first > 0
-        yield Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits, at=now)
-    if stored.entry and not reset and judged.kind != Kind.VOID:
-        yield Said(
-            person=person, number=judged.number, text=judged.text, kind=judged.kind, at=judged.time, entry=stored.entry
-        )
+    explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
+    waits = not reset and first > 0
+    return Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits, at=now)

@@ -10,10 +10,13 @@ values and gives values back. What they decide stands in core; what they store i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from ..core.doubt import Knowledge, start_for
-from ..core.effects import Batch, Incoming, Outgoing
+from ..core.effects import Batch, Incoming, Outgoing, Written
 from ..core.entries import AUTH_LINK, Kind, first_head, next_head, stream_name, text_entry
 from ..core.messages import Holding
+from ..core.window import Room
 from ..storage.conversations import Conversation, Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry
@@ -39,8 +42,7 @@ class Two:
     them: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, gc=False):
     """A message that a person or program wants to send."""
 
     text: str
@@ -50,26 +52,17 @@ class Draft:
     """Wall clock, ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One of our entries, as it was committed."""
-
-    seq: int
-    head: bytes
-    number: int
-    data: bytes
-
-
 # --- writing
 
 
 def append_texts(
-    tables: PeerTables, two: Two, drafts: Sequence[Draft], random: bytes, sent: bool
+    tables: PeerTables, two: Two, drafts: Sequence[Draft], random: bytes, room: Room
 ) -> tuple[Outgoing, list[Written]]:
     """
     Write messages into our current stream, beginning one named by the 16 bytes `random` if there is none.
 
-    `sent`: they will leave as soon as they are committed, so the sent-up-to mark covers them.
+    The first of them, as far as there is `room`, will leave as soon as they are committed, so the sent-up-to mark
+    covers them.
     """
     row = tables.conversations.get(two.conversation)
     stream = current_stream(tables, two, random)
@@ -88,11 +81,23 @@ def append_texts(
     tables.search.add((last - len(rows) + place, draft.text) for place, draft in enumerate(drafts, 1))
     tables.conversations.set_counts(two.conversation, number, lamport)
     vector = vector_of(tables, stream, two)
-    if sent:
-        tables.vectors.set_sent(stream.stream, two.them, seq)
-        vector = vector._replace(sent=seq)
+    leaving = _leaving(written, room)
+    if leaving:
+        sent = written[leaving - 1].seq
+        tables.vectors.set_sent(stream.stream, two.them, sent)
+        vector = vector._replace(sent=sent)
     reach(Point.OWN_WRITTEN)
     return outgoing_of(tables, stream._replace(seq=seq, head=head), vector, vector.store or b""), written
+
+
+def _leaving(written: Sequence[Written], room: Room) -> int:
+    """How many of these there is room for."""
+    left = room.bytes
+    for count, each in enumerate(written[: room.entries]):
+        left -= len(each.data)
+        if left < 0:
+            return count
+    return min(len(written), room.entries)
 
 
 def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:

@@ -1,5 +1,6 @@
 """One link to another peer: who is there, what both sides consented to, and what it carries to the chat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from twisted.internet.defer import Deferred
 from ..core.addresses import written
 from ..core.errors import EndCode, HandshakeRefused
 from ..core.identity import Identity, id_of
-from ..core.messages import VERSION, Accept, Address, Ask, Bye, Hello, Message, Reject, Select
+from ..core.messages import VERSION, Accept, Address, Ask, Bye, Entry, Hello, Message, Reject, Select
 from ..core.session import Session, Side, State
 from ..core.trust import Scope
 from ..net.connection import Connection, Ending
@@ -56,6 +57,9 @@ class Company(Protocol):
 
     def told(self, link: "Link", message: Message) -> None:
         """A message of a conversation came, or a roster record."""
+
+    def said(self, link: "Link", entries: Sequence[Entry]) -> None:
+        """Entries of a conversation came."""
 
     def writable(self, link: "Link") -> None:
         """The transport takes more again."""
@@ -136,6 +140,11 @@ class Link:
         """Send; nothing happens on a link that is over."""
         if self.alive and self._connection is not None:
             self._connection.send(message)
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        """Send messages of which none ends the link, all in one go."""
+        if self.alive and self._connection is not None:
+            self._connection.send_all(messages)
 
     def charge(self) -> None:
         """Count a message that moved nothing; raises RemoteProtocolError beyond the rate."""
@@ -220,6 +229,9 @@ class Link:
                 self._end(Ending(message.reason, True))
             case _:
                 self._company.told(self, message)
+
+    def entries(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        self._company.said(self, entries)
 
     def writable(self, connection: Connection) -> None:
         self._company.writable(self)

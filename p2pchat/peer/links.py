@@ -6,7 +6,7 @@ ends a duplicate. What a chat does with its link is peer/chat's; whom to dial is
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 from ..api import Answered, Asked, AskEnded, Asking, Opened, Problem
 from ..core.addresses import parse
 from ..core.budget import Budget
-from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError, UserError
+from ..core.errors import EndCode, HandshakeRefused, UserError
 from ..core.identity import Identity
-from ..core.messages import VERSION, Accept, Ask, Hello, Message, Record, Select
+from ..core.messages import VERSION, Accept, Ask, Entry, Hello, Message, Record, Select
 from ..core.session import State
 from ..core.trust import (
     REQUEST_LASTS,
@@ -311,13 +311,13 @@ class Links:
         if isinstance(message, Record):
             self._host.record_came(message)
             return
-        selection = self._selections.get(link.id)
-        if selection is not None and selection.hold(link, message):
-            return
-        chat = self._chats.get(link.id)
-        if chat is None:
-            raise RemoteProtocolError(EndCode.UNEXPECTED, "no chat")
-        chat.receive(link, message)
+        if not self._selection(link.id).hold(link, message):
+            self._chats[link.id].receive(link, message)
+
+    def said(self, link: Link, entries: Sequence[Entry]) -> None:
+        """Entries of a conversation came."""
+        self._selection(link.id).check(link)
+        self._chats[link.id].receive_entries(link, entries)
 
     def writable(self, link: Link) -> None:
         """The transport takes more again."""

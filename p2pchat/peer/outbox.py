@@ -3,8 +3,8 @@ What we say in one conversation: to the disk, and from there over the selected l
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -12,20 +12,30 @@ from twisted.logger import Logger
 from ..api import Person, Queued
 from ..core.allowance import Waiting
 from ..core.delivery import Exchange
-from ..core.effects import Batch, Outgoing
+from ..core.effects import Batch, Outgoing, Written
+from ..core.entries import ids_from
 from ..core.errors import OutboxFull, UserError
+from ..core.window import NO_ROOM, Room
 from ..storage.crash import Point, reach
+from ..storage.peer_tables import PeerTables
 from . import ledger
 from .environment import Environment
-from .ledger import Draft, Two, Written
+from .ledger import Draft, Two
 from .selected import Selected
 
 MAX_DRAFTS = 2_000
 """Messages that wait for their commit: a program that writes faster than the disk is told to wait."""
 
 
-def _size(draft: Draft) -> int:
-    return len(draft.text.encode("utf-8", "surrogatepass")) + ledger.ENTRY_OVERHEAD
+class Saying(NamedTuple):
+    """A message that waits for its commit, and whoever said it."""
+
+    text: str
+    time: int
+    """Wall clock, ms."""
+    size: int
+    """Bytes of its entry, at most."""
+    accepted: Deferred[Queued]
 
 
 class Outbox:
@@ -50,11 +60,13 @@ class Outbox:
         self._person = person
         self._author = author
         self._run = run
-        self._drafts: deque[tuple[Draft, Deferred[Queued]]] = deque()
+        self._sayings: deque[Saying] = deque()
         self._uncommitted = 0
         self._uncommitted_bytes = 0
         self._appending = False
         self._loading = False
+        self._loading_now: Batch | None = None
+        """What will be sent before anything that is said now."""
 
     def say(self, text: str) -> Deferred[Queued]:
         """
@@ -63,15 +75,14 @@ class Outbox:
         It fails with UserError if it was not accepted.
         Raises OutboxFull if too much waits already, for the disk or for the reader.
         """
-        if len(self._drafts) >= MAX_DRAFTS:
+        if len(self._sayings) >= MAX_DRAFTS:
             raise OutboxFull("too many messages wait for the disk; try again in a moment")
-        draft = Draft(text, self._environment.random(16), self._environment.wall())
-        size = self._uncommitted_bytes + _size(draft)
-        self.waiting.check(self._uncommitted + 1, size)
+        size = len(text.encode("utf-8", "surrogatepass")) + ledger.ENTRY_OVERHEAD
+        self.waiting.check(self._uncommitted + 1, self._uncommitted_bytes + size)
         self._uncommitted += 1
-        self._uncommitted_bytes = size
+        self._uncommitted_bytes += size
         accepted: Deferred[Queued] = Deferred()
-        self._drafts.append((draft, accepted))
+        self._sayings.append(Saying(text, self._environment.wall(), size, accepted))
         if not self._appending:
             self._appending = True
             self._run(self._append_all())
@@ -80,57 +91,70 @@ class Outbox:
     async def _append_all(self) -> None:
         """Commit what waits, in batches: while one is on its way to the disk the next one gathers."""
         try:
-            while self._drafts:
-                batch = [self._drafts.popleft() for _ in range(min(len(self._drafts), ledger.APPEND_BATCH))]
-                size = sum(_size(draft) for draft, _ in batch)
+            while self._sayings:
+                batch: list[Saying] = []
                 try:
-                    try:
-                        outgoing, written = await self._append([draft for draft, _ in batch])
-                    finally:
-                        # Before anybody is told, who may say something more at once.
-                        self._uncommitted -= len(batch)
-                        self._uncommitted_bytes -= size
+                    outgoing, written = await self._append(batch)
                 except Exception as error:
-                    for _, accepted in batch:
-                        accepted.errback(error)
-                    if not isinstance(error, UserError):
-                        # A bug must not keep those waiting who come next.
-                        self.log.failure("What was said could not be written")
+                    # A store that failed before does not even look at what it is given.
+                    self._refuse(batch or self._take(), error)
                 else:
+                    self._forget(batch)
                     self._appended(outgoing, batch, written)
         finally:
             self._appending = False
 
-    def _append(self, drafts: list[Draft]) -> Deferred[tuple[Outgoing, list[Written]]]:
-        two, random, sent = self._two, self._environment.random(16), self._may_send_at_once(drafts)
-        return self._environment.database.write(lambda tables: ledger.append_texts(tables, two, drafts, random, sent))
+    def _take(self) -> list[Saying]:
+        """The next ones. Also called on the writer's thread: a deque is never seen with an item half taken."""
+        sayings = self._sayings
+        return [sayings.popleft() for _ in range(min(len(sayings), ledger.APPEND_BATCH))]
 
-    def _may_send_at_once(self, drafts: list[Draft]) -> bool:
+    def _forget(self, batch: list[Saying]) -> None:
+        """These are committed, or never will be. Called before anybody is told, who may say something more at once."""
+        self._uncommitted -= len(batch)
+        self._uncommitted_bytes -= sum(saying.size for saying in batch)
+
+    def _refuse(self, batch: list[Saying], error: Exception) -> None:
+        self._forget(batch)
+        for saying in batch:
+            saying.accepted.errback(error)
+        if not isinstance(error, UserError):
+            # A bug must not keep those waiting who come next.
+            self.log.failure("What was said could not be written")
+
+    def _append(self, batch: list[Saying]) -> Deferred[tuple[Outgoing, list[Written]]]:
+        """Commit a batch, which is filled when its turn has come: with all that was said until then."""
+        two, room, environment = self._two, self._room(), self._environment
+        random, first_id = environment.random(16), environment.random(16)
+
+        def append(tables: PeerTables) -> tuple[Outgoing, list[Written]]:
+            batch.extend(self._take())
+            ids = ids_from(first_id, len(batch))
+            drafts = [Draft(saying.text, id, saying.time) for saying, id in zip(batch, ids, strict=True)]
+            return ledger.append_texts(tables, two, drafts, random, room)
+
+        return environment.database.write(append)
+
+    def _room(self) -> Room:
+        """What may leave as soon as it is committed, without being loaded in its turn."""
         selected = self._selected()
         exchange = None if selected is None else selected.usable
-        if exchange is None:
-            return False
-        size = sum(len(draft.text) * 4 + ledger.ENTRY_OVERHEAD for draft in drafts)
-        return exchange.idle and exchange.credit.entries >= len(drafts) and exchange.credit.bytes >= size
+        return NO_ROOM if exchange is None else exchange.room_after(self._loading_now)
 
-    def _appended(
-        self, outgoing: Outgoing, batch: list[tuple[Draft, Deferred[Queued]]], written: list[Written]
-    ) -> None:
+    def _appended(self, outgoing: Outgoing, batch: list[Saying], written: list[Written]) -> None:
         reach(Point.OWN_COMMITTED)
         self.waiting.add(len(written), sum(len(each.data) for each in written))
-        person, author = self._person(), self._author()
-        for (draft, accepted), each in zip(batch, written, strict=True):
-            queued = Queued(person=person, author=author, number=each.number, text=draft.text, at=draft.time)
-            self._environment.emit(queued)
-            accepted.callback(queued)
+        person, author, emit = self._person(), self._author(), self._environment.emit
+        for saying, each in zip(batch, written, strict=True):
+            queued = Queued(person=person, author=author, number=each.number, text=saying.text, at=saying.time)
+            emit(queued)
+            saying.accepted.callback(queued)
         reach(Point.OWN_ANNOUNCED)
         selected = self._selected()
         if selected is None or selected.exchange is None:
             return
         current = selected.exchange.appended(outgoing)
-        for each in written:
-            if each.seq <= current.sent_mark:
-                self._send(selected, selected.exchange, current, each)
+        self._send(selected, selected.exchange, current, (each for each in written if each.seq <= current.sent_mark))
         self.pump()
 
     def went_on(self, outgoing: Outgoing, count: int, size: int) -> None:
@@ -157,14 +181,16 @@ class Outbox:
         try:
             while (following := self._next()) is not None:
                 selected, exchange, batch = following
+                self._loading_now = batch
                 if batch.history:
                     going_on = await self._answer(selected, exchange, batch)
                 else:
                     going_on = await self._continue(selected, exchange, batch)
+                self._loading_now = None
                 if not going_on:
                     return
         finally:
-            self._loading = False
+            self._loading, self._loading_now = False, None
 
     async def _continue(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
         """Send the next entries; whether it is worth going on."""
@@ -173,7 +199,7 @@ class Outbox:
         reach(Point.REST_LOADED)
         if selected is not self._selected():
             return True
-        return sum(self._send(selected, exchange, batch.outgoing, each) for each in written) > 0
+        return self._send(selected, exchange, batch.outgoing, written)
 
     async def _answer(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
         """Send older entries that were asked for."""
@@ -182,13 +208,13 @@ class Outbox:
         if selected is not self._selected():
             return True
         messages = exchange.answer(batch, found)
-        for message in messages:
-            selected.link.send(message)
+        selected.link.send_all(messages)
         return bool(messages)
 
-    def _send(self, selected: Selected, exchange: Exchange, outgoing: Outgoing, written: Written) -> bool:
-        messages = exchange.send(outgoing, written.seq, written.head, written.number, written.data)
-        for message in messages:
-            selected.link.send(message)
+    def _send(self, selected: Selected, exchange: Exchange, outgoing: Outgoing, written: Iterable[Written]) -> bool:
+        """Send entries as far as the window goes; whether any of them left."""
+        messages = exchange.send(outgoing, written)
+        selected.link.send_all(messages)
+        if messages:
             reach(Point.OWN_SENT)
         return bool(messages)

@@ -12,7 +12,7 @@ from ..core.identity import DEFAULT_SERVER_PORT, Domain, Identity, id_of, verify
 from ..core.messages import VERSION, Hello, Message, ServerHello
 from ..core.session import Session, Side
 from ..net.certificates import own_credentials
-from ..net.connection import Connection, Ending, Sweep
+from ..net.connection import Connection, Ending, LinkKeeper, Sweep
 from ..net.dialler import Dialler, why_not
 from ..net.tls import Authenticated, ServerDiallerTLS
 from .offline import FoundServer
@@ -21,7 +21,7 @@ HANDLE = "probe"
 """The handle in the hello of somebody who only looks; nothing is registered under it."""
 
 
-class _Prober:
+class _Prober(LinkKeeper):
     """The keeper of that link."""
 
     def __init__(self, clock: IReactorTime) -> None:

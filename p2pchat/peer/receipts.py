@@ -5,8 +5,10 @@ The other half of peer/ledger.py: functions over the tables, run inside an opera
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..core.bodies import EntryBody, ResetBody, decode_body
 from ..core.effects import Received
@@ -26,8 +28,7 @@ PAGE_ENTRIES, PAGE_BYTES = 1024, 1 << 20
 """What is read at once to find numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True, gc=False):
     """What became of one received entry."""
 
     received: Received

@@ -1,5 +1,6 @@
 """The selected link of a conversation, and the exchange on it: what outbox and inbox share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,9 @@ class ChatLink(Protocol):
 
     def send(self, message: Message) -> None:
         """Send; nothing happens on a link that is over."""
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        """Send messages of which none ends the link, all in one go."""
 
     def charge(self) -> None:
         """Count a message that moved nothing; raises RemoteProtocolError beyond the rate."""

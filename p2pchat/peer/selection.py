@@ -9,7 +9,7 @@ link that is selected right after another, until the goodbye on one of the two t
 from collections.abc import Callable, Iterable
 
 from ..core.errors import EndCode, RemoteProtocolError
-from ..core.messages import Entry, Message, Select
+from ..core.messages import Message, Select
 from .link import Link
 
 HOLD = 5.0
@@ -48,13 +48,16 @@ class Selection:
         else:
             self._take(link)
 
+    def check(self, link: Link) -> None:
+        """Entries came over a link; raises RemoteProtocolError if it is held."""
+        if link in self._held:
+            raise RemoteProtocolError(EndCode.VIOLATION, "an entry before our side of link-up")
+
     def hold(self, link: Link, message: Message) -> bool:
         """Keep a message of a link that is held; False if the link is not. Raises RemoteProtocolError."""
         held = self._held.get(link)
         if held is None:
             return False
-        if isinstance(message, Entry):
-            raise RemoteProtocolError(EndCode.VIOLATION, "an entry before our side of link-up")
         if len(held) >= MAX_HELD:
             raise RemoteProtocolError(EndCode.RATE, "too much before link-up")
         held.append(message)

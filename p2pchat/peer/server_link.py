@@ -37,7 +37,7 @@ from ..core.messages import (
 from ..core.records import check_record, make_record, next_counter
 from ..core.roster_view import RosterView, ViewChange
 from ..core.session import Session, Side
-from ..net.connection import Connection, Ending
+from ..net.connection import Connection, Ending, LinkKeeper
 from ..net.dialler import Dialler, why_not
 from ..net.tls import Authenticated, ServerDiallerTLS
 from ..storage.servers import Server
@@ -89,7 +89,7 @@ class ServerHost(Protocol):
         """Another instance with our key is there."""
 
 
-class ServerLink:
+class ServerLink(LinkKeeper):
     """One server, joined for good; the keeper of the Connection to it."""
 
     log = Logger()

@@ -115,7 +115,7 @@ class DialBacks:
         return self._peers.spend(peer, now) and self._sources.spend(source, now) and self._budget.spend(now)
 
 
-class _Knock:
+class _Knock(LinkKeeper):
     """One dial-back: the keeper of its connection, on which nothing is ever said."""
 
     def __init__(self, clock: IReactorTime, peer: bytes, over: Callable[["_Knock"], None]) -> None:

@@ -20,7 +20,7 @@ from ..core.records import read_record
 from ..core.roster import Roster
 from ..core.session import Session, Side
 from ..net.admission import source_of
-from ..net.connection import Connection, Ending, Sweep
+from ..net.connection import Connection, Ending, LinkKeeper, Sweep
 from ..net.incidents import IncidentLog
 from ..net.listener import ListenerFactory
 from ..net.tls import Authenticated
@@ -39,7 +39,7 @@ FRAME_COST = 1024
 """What a small frame counts for: writing it costs as much time as so many bytes."""
 
 
-class Rendezvous:
+class Rendezvous(LinkKeeper):
     """
     All links of one server.
 

@@ -6,7 +6,7 @@ knows the key of the other. Bytes keep their order on one connection; they may c
 for ever behind a partition, or be lost with the connection. Either side may see the end of it long before the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,6 +68,9 @@ class SimulatedConnection(Connection):
     def send(self, message: Message) -> None:
         for each in self._says(message):
             super().send(each)
+
+    def send_all(self, messages: Sequence[Message]) -> None:
+        super().send_all([each for message in messages for each in self._says(message)])
 
     def fail(self, code: EndCode, detail: str = "") -> None:
         if self._ending is None:
