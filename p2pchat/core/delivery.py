@@ -80,20 +80,11 @@ class Exchange:
         """Whether both sides listed what they have."""
         return self._complete
 
-    def room_after(self, loading: Batch | None) -> Room:
-        """What may be sent of what is appended next, when `loading` was sent; nothing if more waits before it."""
-        if not self._resumed:
+    def room_behind(self, ahead: Room) -> Room:
+        """What may be sent of what is appended next, behind all that waits; nothing if that is more than `ahead`."""
+        if not self._resumed or sum(each.last_seq + 1 - each.next_seq for each in self.own.values()) != ahead.entries:
             return NO_ROOM
-        for outgoing in self.own.values():
-            sent = outgoing.next_seq - 1
-            if loading is not None and loading.outgoing is outgoing and not loading.history:
-                sent = max(sent, loading.from_seq + loading.max_entries - 1)
-            if sent < outgoing.last_seq:
-                return NO_ROOM
-        entries, size = self.credit.entries, self.credit.bytes
-        if loading is None:
-            return Room(entries, size)
-        return Room(max(0, entries - loading.max_entries), max(0, size - loading.max_bytes))
+        return Room(max(0, self.credit.entries - ahead.entries), max(0, self.credit.bytes - ahead.bytes))
 
     def resume(self, own: Iterable[Outgoing]) -> None:
         """What was compared is settled, and these are our streams now: sending may begin."""

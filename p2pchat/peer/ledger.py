@@ -56,13 +56,13 @@ class Draft(Struct, frozen=True, gc=False):
 
 
 def append_texts(
-    tables: PeerTables, two: Two, drafts: Sequence[Draft], random: bytes, room: Room
+    tables: PeerTables, two: Two, drafts: Sequence[Draft], random: bytes, room: Room, behind: bytes = b""
 ) -> tuple[Outgoing, list[Written]]:
     """
     Write messages into our current stream, beginning one named by the 16 bytes `random` if there is none.
 
     The first of them, as far as there is `room`, will leave as soon as they are committed, so the sent-up-to mark
-    covers them.
+    covers them; together with what waits for that in the memory, up to the head `behind`, if it is what stands here.
     """
     row = tables.conversations.get(two.conversation)
     stream = current_stream(tables, two, random)
@@ -81,7 +81,7 @@ def append_texts(
     tables.search.add((last - len(rows) + place, draft.text) for place, draft in enumerate(drafts, 1))
     tables.conversations.set_counts(two.conversation, number, lamport)
     vector = vector_of(tables, stream, two)
-    leaving = _leaving(written, room)
+    leaving = 0 if behind not in (b"", stream.head) else _leaving(written, room)
     if leaving:
         sent = written[leaving - 1].seq
         tables.vectors.set_sent(stream.stream, two.them, sent)
@@ -100,8 +100,22 @@ def _leaving(written: Sequence[Written], room: Room) -> int:
     return min(len(written), room.entries)
 
 
-def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:
-    """The entries of a batch, their sent-up-to mark committed with this transaction."""
+def load_batch(tables: PeerTables, two: Two, batch: Batch, kept: Sequence[Written] = ()) -> list[Written]:
+    """
+    The entries of a batch, their sent-up-to mark committed with this transaction.
+
+    If those that the memory has `kept` are what stands here, which their heads tell, they need not be read.
+    """
+    if kept and tables.entries.head_at(batch.outgoing.stream, kept[-1].seq) == kept[-1].head:
+        written = list(kept)
+    else:
+        written = _read_batch(tables, batch)
+    if written:
+        tables.vectors.set_sent(batch.outgoing.stream, two.them, written[-1].seq)
+    return written
+
+
+def _read_batch(tables: PeerTables, batch: Batch) -> list[Written]:
     found = tables.entries.load_range(batch.outgoing.stream, batch.from_seq, batch.max_entries, batch.max_bytes)
     written: list[Written] = []
     expected = batch.from_seq
@@ -112,8 +126,6 @@ def load_batch(tables: PeerTables, two: Two, batch: Batch) -> list[Written]:
         number = 0 if entry.kind == Kind.VOID else entry.number
         written.append(Written(entry.seq, entry.head, number, entry.bytes))
         expected += 1
-    if written:
-        tables.vectors.set_sent(batch.outgoing.stream, two.them, written[-1].seq)
     return written
 
 

@@ -15,6 +15,7 @@ from ..core.delivery import Exchange
 from ..core.effects import Batch, Outgoing, Written
 from ..core.entries import ids_from
 from ..core.errors import OutboxFull, UserError
+from ..core.unsent import Unsent
 from ..core.window import NO_ROOM, Room
 from ..storage.crash import Point, reach
 from ..storage.peer_tables import PeerTables
@@ -65,8 +66,7 @@ class Outbox:
         self._uncommitted_bytes = 0
         self._appending = False
         self._loading = False
-        self._loading_now: Batch | None = None
-        """What will be sent before anything that is said now."""
+        self._unsent = Unsent()
 
     def say(self, text: str) -> Deferred[Queued]:
         """
@@ -124,22 +124,23 @@ class Outbox:
 
     def _append(self, batch: list[Saying]) -> Deferred[tuple[Outgoing, list[Written]]]:
         """Commit a batch, which is filled when its turn has come: with all that was said until then."""
-        two, room, environment = self._two, self._room(), self._environment
+        two, environment = self._two, self._environment
+        room, behind = self._room(), self._unsent.head
         random, first_id = environment.random(16), environment.random(16)
 
         def append(tables: PeerTables) -> tuple[Outgoing, list[Written]]:
             batch.extend(self._take())
             ids = ids_from(first_id, len(batch))
             drafts = [Draft(saying.text, id, saying.time) for saying, id in zip(batch, ids, strict=True)]
-            return ledger.append_texts(tables, two, drafts, random, room)
+            return ledger.append_texts(tables, two, drafts, random, room, behind)
 
         return environment.database.write(append)
 
     def _room(self) -> Room:
-        """What may leave as soon as it is committed, without being loaded in its turn."""
+        """What may leave as soon as it is committed, behind what waits in the memory."""
         selected = self._selected()
         exchange = None if selected is None else selected.usable
-        return NO_ROOM if exchange is None else exchange.room_after(self._loading_now)
+        return NO_ROOM if exchange is None else exchange.room_behind(self._unsent.room)
 
     def _appended(self, outgoing: Outgoing, batch: list[Saying], written: list[Written]) -> None:
         reach(Point.OWN_COMMITTED)
@@ -152,9 +153,12 @@ class Outbox:
         reach(Point.OWN_ANNOUNCED)
         selected = self._selected()
         if selected is None or selected.exchange is None:
+            self._unsent.clear()
             return
         current = selected.exchange.appended(outgoing)
-        self._send(selected, selected.exchange, current, (each for each in written if each.seq <= current.sent_mark))
+        self._unsent.sent(current.name, current.next_seq)
+        self._unsent.add(current.name, written)
+        self._send(selected, selected.exchange, current, self._unsent.up_to(current.name, current.sent_mark))
         self.pump()
 
     def went_on(self, outgoing: Outgoing, count: int, size: int) -> None:
@@ -181,21 +185,19 @@ class Outbox:
         try:
             while (following := self._next()) is not None:
                 selected, exchange, batch = following
-                self._loading_now = batch
                 if batch.history:
                     going_on = await self._answer(selected, exchange, batch)
                 else:
                     going_on = await self._continue(selected, exchange, batch)
-                self._loading_now = None
                 if not going_on:
                     return
         finally:
-            self._loading, self._loading_now = False, None
+            self._loading = False
 
     async def _continue(self, selected: Selected, exchange: Exchange, batch: Batch) -> bool:
         """Send the next entries; whether it is worth going on."""
-        two = self._two
-        written = await self._environment.database.write(lambda tables: ledger.load_batch(tables, two, batch))
+        two, kept = self._two, self._unsent.within(batch)
+        written = await self._environment.database.write(lambda tables: ledger.load_batch(tables, two, batch, kept))
         reach(Point.REST_LOADED)
         if selected is not self._selected():
             return True
@@ -214,6 +216,7 @@ class Outbox:
     def _send(self, selected: Selected, exchange: Exchange, outgoing: Outgoing, written: Iterable[Written]) -> bool:
         """Send entries as far as the window goes; whether any of them left."""
         messages = exchange.send(outgoing, written)
+        self._unsent.sent(outgoing.name, outgoing.next_seq)
         selected.link.send_all(messages)
         if messages:
             reach(Point.OWN_SENT)
