@@ -15,6 +15,7 @@ from p2pchat.core.entries import (
     conversation_in,
     conversation_of,
     first_head,
+    ids_from,
     judge,
     moved_lamport,
     next_head,
@@ -63,6 +64,12 @@ class NameTests(SynchronousTestCase):
             self.assertEqual(next_head(head, entry), hashlib.sha256(head + entry).digest())
             head = next_head(head, entry)
             self.assertEqual(head, HEADS[number])
+
+    def test_ids_of_entries_written_together(self) -> None:
+        """They follow one another from a random one on, also beyond the last that there is."""
+        self.assertEqual(ids_from(bytes(16), 0), [])
+        self.assertEqual(ids_from(bytes(15) + b"\xff", 2), [bytes(15) + b"\xff", bytes(14) + b"\x01\x00"])
+        self.assertEqual(ids_from(b"\xff" * 16, 2), [b"\xff" * 16, bytes(16)])
 
 
 class WritingTests(SynchronousTestCase):

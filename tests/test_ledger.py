@@ -39,13 +39,15 @@ class LedgerTestCase(SynchronousTestCase):
         """To look at."""
         return self.world.alice.tables
 
-    def write(self, count: int = 1, stream: bytes = b"r" * 16, room: Room = NO_ROOM) -> tuple[Outgoing, list[Written]]:
+    def write(
+        self, count: int = 1, stream: bytes = b"r" * 16, room: Room = NO_ROOM, behind: bytes = b""
+    ) -> tuple[Outgoing, list[Written]]:
         """Write messages called by their running count."""
         drafts = []
         for _ in range(count):
             self._drafts += 1
             drafts.append(Draft(f"message {self._drafts}", self._drafts.to_bytes(16, "big"), WALL))
-        return self.do(lambda tables: ledger.append_texts(tables, self.two, drafts, stream, room))
+        return self.do(lambda tables: ledger.append_texts(tables, self.two, drafts, stream, room, behind))
 
     def confirm(self, seq: int, store: bytes = STORE) -> None:
         """Bob committed our current stream up to `seq`."""
@@ -103,6 +105,20 @@ class WritingTests(LedgerTestCase):
         assert vector is not None
         self.assertEqual(vector.sent, 4)
 
+    def test_sent_mark_as_far_as_there_is_room(self) -> None:
+        """What goes beyond the window, in entries or in bytes, is not marked."""
+        self.assertEqual(self.write(3, room=Room(2, 1 << 20))[0].sent_mark, 2)
+        size = len(self.write(1)[1][0].data)
+        self.assertEqual(self.write(3, room=Room(9, 2 * size))[0].sent_mark, 6)
+        self.assertEqual(self.write(3, room=Room(9, size - 1))[0].sent_mark, 6)
+
+    def test_sent_mark_behind_what_waits(self) -> None:
+        """What waits in the memory is marked with what follows it, unless something else stands there by now."""
+        room = Room(9, 1 << 20)
+        _, waiting = self.write(2)
+        self.assertEqual(self.write(1, room=room, behind=waiting[-1].head)[0].sent_mark, 3)
+        self.assertEqual(self.write(1, room=room, behind=waiting[-1].head)[0].sent_mark, 3)
+
     def test_nothing_of_a_failed_batch(self) -> None:
         """A batch with an id that is there already is not written at all, and uses no number up."""
         self.write()
@@ -133,6 +149,17 @@ class LoadingTests(LedgerTestCase):
         self.assertEqual(self.mark(), 4)
         self.assertEqual(self.load(1, 1), [1])
         self.assertEqual(self.mark(), 4)
+
+    def test_kept(self) -> None:
+        """What is still in the memory is marked and not read; if the disk has something else it is read."""
+        kept = self.written[1:3]
+        batch = Batch(self.outgoing, 2, 256, 1 << 18)
+        self.assertEqual(self.do(lambda tables: ledger.load_batch(tables, self.two, batch, kept)), kept)
+        self.assertEqual(self.mark(), 3)
+        other = [*kept[:1], Written(3, b"h" * 32, 3, b"taken back")]
+        loaded = self.do(lambda tables: ledger.load_batch(tables, self.two, batch, other))
+        self.assertEqual(loaded, self.written[1:])
+        self.assertEqual(self.mark(), 6)
 
     def test_bytes(self) -> None:
         """A batch is as large as was asked, but has one entry whatever its size."""

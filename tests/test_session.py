@@ -438,6 +438,27 @@ class SegmentationTests(SessionTestCase):
         self.assertEqual(found, script)
         self.assertIs(session.state, State.CLOSED)
 
+    def test_entries_come_together(self) -> None:
+        """Entries that follow one another in a read are given together, and before an error behind them."""
+        session = session_in(Side.FOLLOWER, "selected")
+        one, two, three = (Entry(stream=STREAM, seq=seq, bytes=b"x") for seq in (1, 2, 3))
+        seen = Seen(stream=STREAM, seq=1)
+        data = b"".join(map(wire, (one, two, seen, three)))
+        self.assertEqual(list(session.receive(data, 0.0)), [[one, two], seen, [three]])
+        broken = session.receive(wire(one) + wire(Ask()), 0.0)
+        self.assertEqual(next(broken), [one])
+        error = self.assertRaises(RemoteProtocolError, next, broken)
+        self.assertIs(error.code, EndCode.UNEXPECTED)
+
+    def test_nothing_after_entries_that_end_the_link(self) -> None:
+        """Where the caller ends the link over entries nothing that follows them is read."""
+        session = session_in(Side.FOLLOWER, "selected")
+        data = wire(Entry(stream=STREAM, seq=1, bytes=b"x")) + wire(Seen(stream=STREAM, seq=1)) + wire(Ask())
+        received = session.receive(data, 0.0)
+        self.assertIsInstance(next(received), list)
+        session.close(EndCode.VIOLATION, 0.0)
+        self.assertEqual(list(received), [])
+
     def test_an_answer_changes_what_is_legal_next(self) -> None:
         """Each message is acted on before the next one of the same read is judged."""
         session = session_in(Side.FOLLOWER, "asking")
