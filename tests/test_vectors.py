@@ -228,7 +228,8 @@ class LinkVectors(SynchronousTestCase):
                     if isinstance(effect, Received):
                         moved = [(effect.incoming, effect.seq, effect.head)]
                         answers += reader.committed(1, len(effect.data), moved)
-            self.assertEqual(given, [] if isinstance(message, Ping | Pong) else [message])
+            alone: list[Message | list[Entry]] = [[message] if isinstance(message, Entry) else message]
+            self.assertEqual(given, [] if isinstance(message, Ping | Pong) else alone)
         self.assertEqual({session.state for session in sessions.values()}, {State.CLOSED})
         self.assertEqual(answers, [])
 

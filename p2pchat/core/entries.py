@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from .bodies import EntryBody, ResetBody, TextBody, decode_body, encode_body, raw
+from .bodies import EntryBody, ResetBody, TextBody, TextEntry, decode_body, decode_text, encode_body, raw
 from .errors import RemoteProtocolError
-from .messages import MAX_ENTRY, MAX_TEXT
+from .messages import MAX_ENTRY, MAX_TEXT, UNREADABLE
 
 LAMPORT_LEAP = 2**32
 """A lamport this far beyond one's own is stored, but does not move one's own: it could only exhaust the range."""
@@ -23,10 +23,6 @@ class Kind(StrEnum):
     TEXT = "text"
     VOID = "void"
     RESET = "reset"
-
-
-_TEXT = Kind.TEXT.value
-"""To be compared and encoded for each message: an Enum runs Python code for its value."""
 
 
 class RefusalCode(StrEnum):
@@ -97,7 +93,7 @@ def ids_from(first: bytes, count: int) -> list[bytes]:
 
 def text_entry(text: str, *, id: bytes, number: int, lamport: int, time: int) -> bytes:
     """The bytes of a message; the caller has split what is longer than MAX_TEXT."""
-    return _entry(_TEXT, TextBody(text=text), id, number, lamport, time)
+    return encode_body(TextEntry(id=id, number=number, lamport=lamport, time=time, body=TextBody(text=text)))
 
 
 def reset_entry(stream: bytes, seq: int, head: bytes, *, id: bytes, lamport: int, time: int) -> bytes:
@@ -110,7 +106,7 @@ def void_entry(*, id: bytes, number: int, lamport: int, time: int) -> bytes:
     return _entry(Kind.VOID.value, None, id, number, lamport, time)
 
 
-def _entry(kind: str, body: TextBody | ResetBody | None, id: bytes, number: int, lamport: int, time: int) -> bytes:
+def _entry(kind: str, body: ResetBody | None, id: bytes, number: int, lamport: int, time: int) -> bytes:
     return encode_body(
         EntryBody(id=id, number=number, lamport=lamport, time=time, kind=kind, auth=AUTH_LINK, body=raw(body))
     )
@@ -140,20 +136,35 @@ def judge(data: bytes) -> Judged:
     if len(data) > MAX_ENTRY:
         return Judged(RefusalCode.TOO_BIG)
     try:
+        entry = decode_text(data)
+    except UNREADABLE:
+        return _judge_other(data)
+    text = entry.body.text
+    if _too_long(text):
+        return Judged(RefusalCode.TOO_BIG)
+    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, entry.kind, text)
+
+
+def _too_long(text: str) -> bool:
+    return len(text) * 4 > MAX_TEXT and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT
+
+
+def _judge_other(data: bytes) -> Judged:
+    """What is no plain message."""
+    try:
         entry = decode_body(EntryBody, data)
-        kind = entry.kind
         if entry.auth != AUTH_LINK:
             return Judged(RefusalCode.AUTH)
         text, reset = "", None
-        if kind == _TEXT:
+        if entry.kind == Kind.TEXT:
             text = decode_body(TextBody, entry.body).text
-            if len(text) * 4 > MAX_TEXT and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+            if _too_long(text):
                 return Judged(RefusalCode.TOO_BIG)
-        elif kind == Kind.RESET:
+        elif entry.kind == Kind.RESET:
             reset = decode_body(ResetBody, entry.body)
     except RemoteProtocolError:
         return Judged(RefusalCode.MALFORMED)
-    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, kind, text, reset)
+    return Judged(None, entry.id, entry.number, entry.lamport, entry.time, entry.kind, text, reset)
 
 
 def moved_lamport(own: int, received: int) -> int:

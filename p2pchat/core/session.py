@@ -232,7 +232,7 @@ class Session:
 
     def may_send(self, kind: type[Message]) -> bool:
         """Whether the state allows a message of this class now."""
-        legal = kind in SENDS[self.side][self.state] and ("sent", kind) not in self._once
+        legal = kind in SENDS[self.side][self.state] and (kind not in ONCE or ("sent", kind) not in self._once)
         return legal and (kind not in NEEDS or NEEDS[kind] in self.features)
 
     def send(self, message: Message, now: float) -> None:
