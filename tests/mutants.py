@@ -124,6 +124,20 @@ MUTANTS = (
         "        pass\n",
     ),
     Mutant(
+        "what the memory kept is sent, whatever the disk has by now",
+        "p2pchat/peer/ledger.py",
+        "    if kept and tables.entries.head_at(batch.outgoing.stream, kept[-1].seq) == kept[-1].head:\n",
+        "    if kept:\n",
+        ("tests.test_ledger",),
+    ),
+    Mutant(
+        "what waits is marked as sent, whatever the disk has by now",
+        "p2pchat/peer/ledger.py",
+        'leaving = 0 if behind not in (b"", stream.head) else _leaving(written, room)',
+        "leaving = _leaving(written, room)",
+        ("tests.test_ledger",),
+    ),
+    Mutant(
         "both sides close the older link",
         "p2pchat/peer/selection.py",
         "            self._held[link] = []\n",

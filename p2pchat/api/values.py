@@ -7,12 +7,16 @@ def _tag(name: str) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
 
 
-class Value(Struct, frozen=True, kw_only=True):
+class Value(Struct, frozen=True, kw_only=True, gc=False):
     """Base of what stands inside replies and events."""
 
 
-class Tagged(Struct, frozen=True, kw_only=True, tag_field="type", tag=_tag):
-    """Base of commands, replies and events: each encodes with a "type", its class's name in kebab case."""
+class Tagged(Struct, frozen=True, kw_only=True, tag_field="type", tag=_tag, gc=False):
+    """
+    Base of commands, replies and events: each encodes with a "type", its class's name in kebab case.
+
+    As values they are in no cycle, so the garbage collector need not look at them: a flood makes three for a message.
+    """
 
 
 class Person(Value, frozen=True, kw_only=True):

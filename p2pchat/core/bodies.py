@@ -28,7 +28,7 @@ class RecordBody(Part, frozen=True, kw_only=True):
     prekeys: Annotated[bytes, Meta(max_length=2048)] | None = None
 
 
-class EntryBody(Struct, frozen=True, kw_only=True):
+class EntryBody(Struct, frozen=True, kw_only=True, gc=False):
     """What an author wrote: the bytes inside an Entry."""
 
     id: Token
@@ -46,7 +46,7 @@ class TextBody(Part, frozen=True, kw_only=True):
     text: str
 
 
-class TextEntry(Struct, frozen=True, kw_only=True):
+class TextEntry(Struct, frozen=True, kw_only=True, gc=False):
     """An EntryBody of kind "text" over its author's link: what nearly all are, read and written in one go."""
 
     id: Token

@@ -60,11 +60,11 @@ Feature = Annotated[str, Meta(min_length=1, max_length=32)]
 Features = Annotated[tuple[Feature, ...], Meta(max_length=32)]
 
 
-class Message(Struct, frozen=True, omit_defaults=True, tag_field="type"):
-    """Base of all messages; the tag of each stands beside its name."""
+class Message(Struct, frozen=True, omit_defaults=True, tag_field="type", gc=False):
+    """Base of all messages; the tag of each stands beside its name. As a value it is in no cycle: `gc=False`."""
 
 
-class Part(Struct, frozen=True, omit_defaults=True):
+class Part(Struct, frozen=True, omit_defaults=True, gc=False):
     """Base of what stands inside messages."""
 
 
