@@ -1,7 +1,7 @@
 """
 A row of the table of commands, and how its arguments are read.
 
-The rows themselves are in ui/commands.py, where the table is, ui/history_rows.py and ui/notify_rows.py.
+The rows themselves are in ui/commands.py, where the table is, and in the modules that it names.
 """
 
 import re

@@ -3,8 +3,8 @@ What a person may type: one table of commands, and the reader of typed lines.
 
 The table is the only place where a command's name, aliases, arguments, help and completion stand: `parse`, the
 completion, the help (ui/help.py) and the manual page all read it. A typed line becomes an action (ui/actions.py)
-or UsageError: a line that looks like a mistyped command is never sent to anybody. Some of its rows stand in
-ui/history_rows.py and ui/notify_rows.py.
+or UsageError: a line that looks like a mistyped command is never sent to anybody. The rows about chats stand here;
+the others in ui/people_rows.py, ui/history_rows.py, ui/notify_rows.py and ui/program_rows.py.
 """
 
 import difflib
@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from p2pchat import api
 from p2pchat.core.errors import UsageError
 
-from .actions import AcceptRequest, Action, Fingerprint, Help, Paste, Quit, RejectRequest, Switch
-from .arguments import SCOPES, TOPICS, Row, name_first, named, nothing, parse_scope, person, whom, words_in
+from .actions import AcceptRequest, Action, Paste, RejectRequest, Switch
+from .arguments import SCOPES, TOPICS, Row, name_first, nothing, parse_scope, person, words_in
 from .history_rows import HISTORY_ROWS
 from .notify_rows import NOTIFY_ROWS
 from .paths import path_offers
+from .people_rows import PEOPLE_ROWS
+from .program_rows import PROGRAM_ROWS
 
 # --- arguments
 
@@ -53,39 +55,6 @@ def _accept(rest: str, current: str | None) -> Action:
 def _reject(rest: str, current: str | None) -> Action:
     words = words_in(rest, 1)
     return RejectRequest(words[0].removeprefix("@") if words else None)
-
-
-def _verify(rest: str, current: str | None) -> Action:
-    found = re.fullmatch(r"(.*?)(?:^|\s)(yes|no)\s*", rest, re.IGNORECASE | re.DOTALL)
-    if found is None:
-        return api.SafetyNumber(who=whom(rest, current))
-    return api.Verify(who=whom(found[1], current), verified=found[2].lower() == "yes")
-
-
-def _trust(rest: str, current: str | None) -> Action:
-    name = re.sub(r"(^|\s)--classical(?=\s|$)", " ", rest)
-    return api.Trust(who=whom(name, current), classical=name != rest)
-
-
-def _fingerprint(rest: str, current: str | None) -> Action:
-    words = words_in(rest, 1)
-    return Fingerprint(words[0].removeprefix("@") if words else None)
-
-
-def _contacts(rest: str, current: str | None) -> Action:
-    match words_in(rest, 3):
-        case []:
-            return api.Contacts()
-        case ["add", identifier, *name]:
-            return api.AddContact(id=identifier, name=name[0] if name else "")
-        case ["remove", who]:
-            return api.RemoveContact(who=who)
-    raise UsageError("that is not understood")
-
-
-def _help(rest: str, current: str | None) -> Action:
-    words = words_in(rest, 1)
-    return Help(words[0].lstrip("/").lower() if words else "")
 
 
 TABLE: tuple[Row, ...] = (
@@ -143,90 +112,7 @@ TABLE: tuple[Row, ...] = (
         example="/close bob",
         common=True,
     ),
-    Row(
-        "list",
-        "",
-        "who is online, and which contacts are not",
-        nothing(api.ListPeople()),
-        ("who", "names"),
-        topic="people",
-        example="/list",
-        common=True,
-    ),
-    Row(
-        "contacts",
-        "[add ID [NAME] | remove NAME]",
-        "whom you keep; their requests are accepted",
-        _contacts,
-        topic="people",
-        example="/contacts add 668e-t6hd-... carol",
-    ),
-    Row(
-        "whois",
-        "[NAME]",
-        "what is known about somebody",
-        person(lambda who: api.WhoIs(who=who)),
-        (),
-        ("person",),
-        topic="people",
-        example="/whois bob",
-    ),
-    Row(
-        "whoami",
-        "",
-        "who you are, and where you can be reached",
-        nothing(api.WhoAmI()),
-        topic="people",
-        example="/whoami",
-    ),
-    Row(
-        "fingerprint",
-        "[NAME]",
-        "a whole id; without NAME your own",
-        _fingerprint,
-        completes=("person",),
-        topic="people",
-        example="/fingerprint bob",
-    ),
-    Row(
-        "verify",
-        "[NAME] [yes|no]",
-        "the digits to compare; yes: they are the same, no: take it back",
-        _verify,
-        completes=("person",),
-        topic="people",
-        example="/verify bob yes",
-        common=True,
-    ),
-    Row(
-        "trust",
-        "[NAME] [--classical]",
-        "keep as a contact; --classical: even without post-quantum keys",
-        _trust,
-        completes=("person",),
-        topic="people",
-        example="/trust bob",
-    ),
-    Row(
-        "block",
-        "NAME",
-        "refuse somebody from now on, without telling them",
-        named(lambda who: api.Block(who=who)),
-        ("ignore",),
-        ("person",),
-        topic="people",
-        example="/block mallory",
-    ),
-    Row(
-        "unblock",
-        "NAME",
-        "refuse them no longer",
-        named(lambda who: api.Unblock(who=who)),
-        (),
-        ("person",),
-        topic="people",
-        example="/unblock mallory",
-    ),
+    *PEOPLE_ROWS,
     *HISTORY_ROWS,
     *NOTIFY_ROWS,
     Row(
@@ -237,39 +123,7 @@ TABLE: tuple[Row, ...] = (
         topic="chats",
         example="/paste",
     ),
-    Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
-    Row(
-        "doctor",
-        "",
-        "look what is wrong, and how to mend it; takes some seconds",
-        nothing(api.Examine()),
-        example="/doctor",
-    ),
-    Row(
-        "help",
-        "[TOPIC | COMMAND | all]",
-        "the most used commands; those of a topic, one, or all",
-        _help,
-        completes=("command",),
-        example="/help people",
-        common=True,
-    ),
-    Row(
-        "stop",
-        "",
-        "end the peer, with all of its terminals; unsent messages wait",
-        nothing(api.Stop()),
-        example="/stop",
-    ),
-    Row(
-        "quit",
-        "",
-        "leave; a peer that began with this terminal ends (twistd p2pchat-peer runs one without a terminal)",
-        nothing(Quit()),
-        ("exit", "q"),
-        example="/quit",
-        common=True,
-    ),
+    *PROGRAM_ROWS,
 )
 
 _ROWS: Mapping[str, Row] = {name: row for row in TABLE for name in (row.name, *row.aliases)}

@@ -1,0 +1,48 @@
+"""Rows of the table of commands: this program, and the peer that it shows."""
+
+from p2pchat import api
+
+from .actions import Action, Help, Quit
+from .arguments import Row, nothing, words_in
+
+
+def _help(rest: str, current: str | None) -> Action:
+    words = words_in(rest, 1)
+    return Help(words[0].lstrip("/").lower() if words else "")
+
+
+PROGRAM_ROWS: tuple[Row, ...] = (
+    Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
+    Row(
+        "doctor",
+        "",
+        "look what is wrong, and how to mend it; takes some seconds",
+        nothing(api.Examine()),
+        example="/doctor",
+    ),
+    Row(
+        "help",
+        "[TOPIC | COMMAND | all]",
+        "the most used commands; those of a topic, one, or all",
+        _help,
+        completes=("command",),
+        example="/help people",
+        common=True,
+    ),
+    Row(
+        "stop",
+        "",
+        "end the peer, with all of its terminals; unsent messages wait",
+        nothing(api.Stop()),
+        example="/stop",
+    ),
+    Row(
+        "quit",
+        "",
+        "leave; a peer that began with this terminal ends (twistd p2pchat-peer runs one without a terminal)",
+        nothing(Quit()),
+        ("exit", "q"),
+        example="/quit",
+        common=True,
+    ),
+)
