@@ -17,6 +17,7 @@ from p2pchat.core.errors import UsageError
 from .actions import AcceptRequest, Action, Paste, RejectRequest, Switch
 from .arguments import SCOPES, TOPICS, Row, name_first, nothing, parse_scope, person, words_in
 from .history_rows import HISTORY_ROWS
+from .instead import INSTEAD
 from .notify_rows import NOTIFY_ROWS
 from .paths import path_offers
 from .people_rows import PEOPLE_ROWS
@@ -173,7 +174,8 @@ def _command(rest: str, current: str | None) -> Action:
     row = _ROWS.get(word.lower())
     if row is None:
         slip = _SLIP.fullmatch(f"/{rest}")
-        raise UsageError(f"{_no_command(word, slip[1] if slip else word)}; // at the start sends a slash")
+        literally = "" if word.lower() in INSTEAD else "; // at the start sends a slash"
+        raise UsageError(f"{_no_command(word, slip[1] if slip else word)}{literally}")
     try:
         return row.make(rest[len(word) :], current)
     except UsageError as error:
@@ -189,6 +191,8 @@ def _refuse_slip(line: str) -> None:
 
 
 def _no_command(word: str, like: str) -> str:
+    if word.lower() in INSTEAD:
+        return f"there is no command /{word.lower()}; instead: {INSTEAD[word.lower()]}"
     near = nearest(like)
     what = f"there is no command /{word[:40]}" if word else "a command's name follows the slash at once"
     return f"{what}; did you mean /{near}?" if near else f"{what}; /help lists them"

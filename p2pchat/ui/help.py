@@ -10,6 +10,7 @@ from p2pchat.core.errors import UsageError
 
 from .arguments import TOPICS, Row
 from .commands import TABLE, find
+from .instead import INSTEAD
 
 EVERYTHING = "all"
 """The topic that holds all others."""
@@ -39,6 +40,8 @@ def help_lines(topic: str = "") -> list[str]:
     try:
         return command_lines(find(topic))
     except UsageError as error:
+        if topic in INSTEAD:
+            raise
         raise UsageError(f"{error}; topics are {', '.join(TOPICS)}, {EVERYTHING}") from None
 
 
