@@ -51,7 +51,7 @@ WORDS = {
 }
 """What a field of text holds; other fields hold their own names."""
 
-TIMES = {"arrived", "at", "delivered", "queued", "seen", "since", "until"}
+TIMES = {"arrived", "at", "delivered", "queued", "seen", "since", "until", "verified"}
 
 BRIEF = 7
 """What a number holds that is no time."""

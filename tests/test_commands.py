@@ -7,6 +7,8 @@ from p2pchat import api
 from p2pchat.core.errors import UsageError
 from p2pchat.ui.actions import (
     AcceptRequest,
+    Clear,
+    Detach,
     Export,
     Fingerprint,
     Help,
@@ -18,6 +20,7 @@ from p2pchat.ui.actions import (
     RejectRequest,
     Switch,
     Unconfirmed,
+    Version,
 )
 from p2pchat.ui.arguments import parse_scope
 from p2pchat.ui.commands import TABLE, NoChat, completions, nearest, parse
@@ -53,6 +56,9 @@ EXAMPLES = {
     "/quit": Quit(),
     "/exit": Quit(),
     "/q": Quit(),
+    "/detach": Detach(),
+    "/clear": Clear(),
+    "/version": Version(),
     "/whoami": api.WhoAmI(),
     "/whois carol": api.WhoIs(who="carol"),
     "/whois": api.WhoIs(who="bob"),
@@ -65,6 +71,8 @@ EXAMPLES = {
     "/trust carol": api.Trust(who="carol"),
     "/trust carol --classical": api.Trust(who="carol", classical=True),
     "/trust --classical": api.Trust(who="bob", classical=True),
+    "/untrust carol": api.RemoveContact(who="carol"),
+    "/untrust": api.RemoveContact(who="bob"),
     "/block carol": api.Block(who="carol"),
     "/ignore carol": api.Block(who="carol"),
     "/unblock carol": api.Unblock(who="carol"),
@@ -280,7 +288,7 @@ class OfferTests(SynchronousTestCase):
             "@c": ["@carol"],
             "/accept ": ["dora"],
             "/accept dora a": ["always"],
-            "/help cl": ["close"],
+            "/help clo": ["close"],
             "/history b": ["bob", "bela"],
             "/export c": ["carol"],
             "/export carol /nowhere/": [],

@@ -35,6 +35,10 @@ class FakeScreen:
     def forget(self, person):
         pass
 
+    def clear(self):
+        self.rows.append("cleared")
+        return True
+
 
 class ConsoleTests(SynchronousTestCase):
     """At a prompt."""

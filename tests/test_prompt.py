@@ -120,6 +120,22 @@ class PromptTests(Screens):
         self.press("Up", "Enter")
         self.wait_for("alice#3: new")
 
+    def test_clear(self):
+        """/clear and Ctrl-L leave an empty screen with the input; what is being typed stays, and the chat goes on."""
+        self.chat()
+        for number, clear in enumerate((lambda: self.line("/clear"), lambda: self.press("C-l")), 1):
+            self.line(f"hello {number}")
+            self.wait_for(f"alice#{number}: hello {number}")
+            clear()
+            rows = self.wait_until(lambda rows: not any("hello" in row for row in rows))
+            self.assertEqual(rows[0], "[bob] >")
+        self.tmux("send-keys", "-l", "half a")
+        self.wait_for("half a")
+        self.press("C-l")
+        self.line(" line")
+        rows = self.wait_for("alice#3: half a line")
+        self.assertEqual(rows[0], "hh:mm alice#3: half a line")
+
     def test_crash(self):
         """A UI that crashes is logged, gives the terminal back, and ends the peer in order."""
         self.chat()

@@ -221,6 +221,13 @@ class PlainScreens(Screens):
             ],
         )
 
+    def test_clear(self):
+        """Nothing is drawn, so nothing is cleared, and that is said."""
+        self.chat()
+        self.line("/clear")
+        rows = self.wait_for("-- nothing is drawn here, so there is nothing to clear")
+        self.assertIn("> /connect bob", rows)
+
     def test_held(self):
         """What comes while one types waits until that is entered; a deleted character is gone."""
         self.chat()

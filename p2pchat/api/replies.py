@@ -40,6 +40,8 @@ class Safety(Tagged, frozen=True, kw_only=True):
     person: Person
     digits: str
     """60 digits in 12 groups."""
+    verified: int | None = None
+    """Since when they are known to be the same on both sides, ms since 1970; None if they are not."""
 
 
 class Started(Tagged, frozen=True, kw_only=True):
@@ -71,6 +73,10 @@ class PeerStatus(Tagged, frozen=True, kw_only=True):
     """Seconds since it started."""
     requests: tuple[PendingRequest, ...] = ()
     """Those who wait for Accept, Confirm, Reject or Close."""
+    python: str = ""
+    """Which Python runs it, such as "Python 3.11.2"; empty from an older peer."""
+    tls: str = ""
+    """Which TLS library it uses, as that names itself; empty from an older peer."""
 
 
 class Findings(Tagged, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """What each command of the api does at a peer; every one is answered with a reply, or fails with UserError."""
 
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id,
 from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
 from ..core.trust import TIMED_AT_MOST, Scope
+from ..net.tls import openssl_version
 from .examination import Examination
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
@@ -312,7 +314,8 @@ class Commands:
         if key is None:
             raise UserError(f"the key of {who} is not known yet; try again when they are online")
         digits = safety_number(self._peer.environment.identity.key, key)
-        return api.Safety(person=self._peer.people.person(identifier), digits=digits)
+        verified = None if contact is None else contact.verified_at
+        return api.Safety(person=self._peer.people.person(identifier), digits=digits, verified=verified)
 
     def myself(self) -> api.Myself:
         """One's own peer."""
@@ -332,6 +335,8 @@ class Commands:
             chats=tuple(self._peer.people.person(identifier) for identifier in talks),
             uptime=int(self._uptime()),
             requests=tuple(self._pending()),
+            python=f"Python {platform.python_version()}",
+            tls=openssl_version(),
         )
 
     def _pending(self) -> Iterator[api.PendingRequest]:

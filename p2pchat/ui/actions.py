@@ -22,6 +22,21 @@ class Quit:
 
 
 @dataclass(frozen=True, slots=True)
+class Detach:
+    """Leave, if the peer goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Clear the screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Say which versions run, here and at the peer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """Make the chat with `who` the current one."""
 
@@ -101,6 +116,9 @@ class Unconfirmed:
 Local = (
     Help
     | Quit
+    | Detach
+    | Clear
+    | Version
     | Paste
     | Switch
     | AcceptRequest

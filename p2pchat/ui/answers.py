@@ -1,6 +1,7 @@
 """What a command brought, in words for a person: every reply of the api into lines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from p2pchat import api
 from p2pchat.core.text import Kind, cell_width, clean
@@ -9,6 +10,7 @@ from .actions import Fingerprint
 from .alerts import notification_lines
 from .fate import doubt_lines, queue_lines, retention_lines, times
 from .numbers import count_of
+from .tables import local_time
 from .words import host_of, name_of, reason_of, scope_of, short_id, split_address
 
 GAP = "  "
@@ -21,8 +23,8 @@ Asked = api.Command | Fingerprint
 """What may have brought a reply."""
 
 
-def answer(asked: Asked, reply: api.Reply) -> list[str]:
-    """The lines that tell a reply; none where an event tells it."""
+def answer(asked: Asked, reply: api.Reply, places: Mapping[str, int] = MappingProxyType({})) -> list[str]:
+    """The lines that tell a reply; none where an event tells it. `places`: the numbers of chats here, by id."""
     match reply:
         case api.People(people=people):
             return _people(asked, people)
@@ -33,7 +35,7 @@ def answer(asked: Asked, reply: api.Reply) -> list[str]:
         case api.Notifications():
             return notification_lines(reply, asked)
         case api.PeerStatus():
-            return _status(reply)
+            return _status(reply, places)
         case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
             return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
         case api.Queue() | api.MessageTimes() | api.Doubts() | api.Retention() | api.Resent():
@@ -140,15 +142,22 @@ def _safety(safety: api.Safety) -> list[str]:
     name = name_of(safety.person)
     digits = clean(safety.digits, Kind.LINE).split()
     rows = [" ".join(digits[start : start + DIGIT_GROUPS]) for start in range(0, len(digits), DIGIT_GROUPS)]
+    compare = f"compare it with {name} face to face or by telephone; if all digits are the same: /verify {name} yes"
+    if safety.person.standing == "verified":
+        since = "" if safety.verified is None else f" since {local_time(safety.verified)}"
+        compare = f"{name} is verified{since}; if the digits are not the same now: /verify {name} no"
     return [
         f"the safety number with {name} ({short_id(safety.person.id)}), the same on both screens:",
         *(f"  {row}" for row in rows),
-        f"compare it with {name} face to face or by telephone; if all digits are the same: /verify {name} yes",
+        compare,
     ]
 
 
-def _status(status: api.PeerStatus) -> list[str]:
-    chats = columns([name_of(person), _chat(person)] for person in status.chats)
+def _status(status: api.PeerStatus, places: Mapping[str, int]) -> list[str]:
+    numbered = sorted(status.chats, key=lambda person: places.get(person.id, len(places) + 1))
+    keys = [f"Alt-{places[person.id]}" if person.id in places else "" for person in numbered]
+    rows = zip(keys, numbered, strict=True)
+    chats = columns([*([key] if places else []), name_of(person), _chat(person)] for key, person in rows)
     hours, minutes = divmod(status.uptime // 60, 60)
     return [
         *_myself(status.myself),
@@ -171,7 +180,10 @@ def _done(asked: Asked) -> str:
         case api.Unblock(who=who):
             return f"{_typed(who)} is not blocked any more"
         case api.RemoveContact(who=who):
-            return f"{_typed(who)} is no contact any more"
+            return (
+                f"{_typed(who)} is no contact any more: what they ask is a stranger's request again, they are not "
+                "verified, and --classical is taken back; their key and what was said stay"
+            )
         case api.Reject(who=who):
             return f"{_typed(who)} was rejected"
         case api.LeaveIt():

@@ -18,22 +18,21 @@ from p2pchat import api
 from p2pchat.core.errors import UsageError, UserError
 from p2pchat.core.text import MARK, Kind, clean
 
-from .actions import AcceptRequest, Action, Fingerprint, Help, Paste, Quit, RejectRequest, Switch
+from .actions import AcceptRequest, Action, Fingerprint, Paste, RejectRequest, Switch
 from .answers import answer
 from .awaited import Awaited
 from .browsing import Browser
 from .commands import NoChat, parse
 from .conversation import Block, Conversation, consent, refusal
-from .doctor import examine
 from .drawing import told
 from .export import Aside
 from .fate import unseen_line
-from .help import help_lines
 from .outgoing import Outgoing
 from .overview import Overview
 from .recall import Recall, Recalled
 from .receipts import Receipts, Teller
 from .screen import Screen
+from .upkeep import Kept, Upkeep
 from .words import Narrator, name_of
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -61,7 +60,7 @@ class Console:
     One person's, or one pipe's, view of the peer.
 
     `aside` runs what waits for a disk. `looks`: somebody looks at the screen, and is shown what was said before in
-    a chat that they open; a program would take it for new.
+    a chat that they open; a program would take it for new. `attached`: the peer goes on without this process.
     """
 
     _log = Logger()
@@ -75,17 +74,18 @@ class Console:
         aside: Aside,
         looks: bool = True,
         has_bar: bool = False,
+        attached: bool = False,
     ) -> None:
         self.conversation = Conversation()
         self.overview = Overview()
         self._api = held
         self._clock = clock
         self._screen = screen
-        self._leave = leave
         self._narrator = Narrator()
         self._looks = looks
         self._has_bar = has_bar
         self._browser = Browser(held, self.conversation, screen.show)
+        self._upkeep = Upkeep(held, screen, self._say, leave, attached)
         self._recall = Recall(held, self._browser, self._say, screen.forget, aside, clock.seconds)
         self._receipts = Teller(Receipts(silent=has_bar), clock, screen.show)
         self._lines: deque[_Typed] = deque()
@@ -219,23 +219,14 @@ class Console:
             case Fingerprint():
                 asked = api.WhoIs(who=action.who) if action.who else api.WhoAmI()
                 self._tell(action, await self._api.execute(asked))
-            case Help() | Paste() | Quit():
-                self._do_here(action)
-            case api.Examine():
-                examine(self._api, self._say)
+            case Paste():
+                self._say(self.conversation.begin_block())
+            case _ if isinstance(action, Kept):
+                await self._upkeep.do(action)
             case _ if isinstance(action, Recalled):
                 await self._recall.do(action)
             case _:
                 self._tell(action, await self._api.execute(action))
-
-    def _do_here(self, action: Help | Paste | Quit) -> None:
-        match action:
-            case Help():
-                self._say(*help_lines(action.topic))
-            case Paste():
-                self._say(self.conversation.begin_block())
-            case Quit():
-                self._leave()
 
     async def _gather(self, block: Block, typed: _Typed, line: str) -> None:
         """Another line of a message, or its end."""
@@ -288,7 +279,7 @@ class Console:
 
     def go_to(self, place: int) -> None:
         """Make the chat with this number the current one."""
-        self._go(self.overview.at(place), f"no chat has the number {place}; /status shows the chats")
+        self._go(self.overview.at(place), f"no chat has the number {place}; /status shows which have one")
 
     def go_by(self, step: int) -> None:
         """Make the next chat the current one, or the one before."""
@@ -369,11 +360,18 @@ class Console:
     # --- words
 
     def _tell(self, asked: api.Command | Fingerprint, reply: api.Reply) -> None:
-        self._say(*answer(self.conversation.named(asked), reply))
+        places = self.overview.places() if self._looks else {}
+        self._say(*answer(self.conversation.named(asked), reply, places))
         match asked:
             case api.Status():
                 self._say(*self.overview.facts(self.conversation.current).values())
-            case api.Verify(who=who) | api.Trust(who=who) | api.Block(who=who) | api.Unblock(who=who):
+            case (
+                api.Verify(who=who)
+                | api.Trust(who=who)
+                | api.RemoveContact(who=who)
+                | api.Block(who=who)
+                | api.Unblock(who=who)
+            ):
                 # No event tells that somebody is verified, and the bar shows it.
                 self._api.execute(api.WhoIs(who=who)).addCallbacks(self._met, lambda _: None)
 

@@ -133,6 +133,7 @@ class FrontEnd(Service):
 class AtTerminal(FrontEnd):
     """A person at a prompt."""
 
+    attached = False
     greeting = "/help lists the commands, /quit leaves"
     crashed = "the terminal failed, the chats were ended in order; the log says more"
 
@@ -148,6 +149,7 @@ class AtTerminal(FrontEnd):
             lambda: self.finish(0, ""),
             self.aside,
             has_bar=not self._prompt.is_plain,
+            attached=self.attached,
         )
         self._prompt.console = self._console
         self._prompt.startService()
@@ -184,6 +186,7 @@ class AtTerminal(FrontEnd):
 class Attached(AtTerminal):
     """A person at a prompt on a peer that runs elsewhere, which stays when they leave."""
 
+    attached = True
     greeting = "this peer goes on when you leave: /quit leaves, /stop ends the peer, /help lists the commands"
     crashed = "the terminal failed; the peer goes on: p2pchat attach"
 

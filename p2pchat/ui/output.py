@@ -81,6 +81,10 @@ class Output:
     def forget(self, person: str) -> None:
         """What was written is its reader's."""
 
+    def clear(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
     def keep(self, text: str) -> None:
         """Nobody can have it back; what was wrong with it is shown."""
 

@@ -114,6 +114,10 @@ class Overview:
         found = self._places[place - 1] if 0 < place <= len(self._places) else None
         return self._people[found] if found is not None else None
 
+    def places(self) -> Mapping[str, int]:
+        """The number of each chat that has one, by the person's id."""
+        return {one: place for place, one in enumerate(self._places[:PLACES], 1) if one is not None}
+
     def beside(self, current: str | None, step: int) -> api.Person | None:
         """Whose chat follows the current one, or precedes it, around the end."""
         known = [one for one in self._places if one is not None]

@@ -103,6 +103,15 @@ PEOPLE_ROWS: tuple[Row, ...] = (
         example="/trust bob",
     ),
     Row(
+        "untrust",
+        "[NAME]",
+        "keep no longer: take back contact, verification and --classical; their key and the chat stay",
+        person(lambda who: api.RemoveContact(who=who)),
+        completes=("person",),
+        topic="people",
+        example="/untrust bob",
+    ),
+    Row(
         "block",
         "NAME",
         "refuse somebody from now on, without telling them",

@@ -2,7 +2,7 @@
 
 from p2pchat import api
 
-from .actions import Action, Help, Quit
+from .actions import Action, Clear, Detach, Help, Quit, Version
 from .arguments import Row, nothing, words_in
 
 
@@ -21,6 +21,20 @@ PROGRAM_ROWS: tuple[Row, ...] = (
         example="/doctor",
     ),
     Row(
+        "version",
+        "",
+        "of p2pchat, Python and the TLS library; also the peer's, where that is another process",
+        nothing(Version()),
+        example="/version",
+    ),
+    Row(
+        "clear",
+        "",
+        "an empty screen; what the terminal keeps of earlier lines stays",
+        nothing(Clear()),
+        example="/clear",
+    ),
+    Row(
         "help",
         "[TOPIC | COMMAND | all]",
         "the most used commands; those of a topic, one, or all",
@@ -35,6 +49,13 @@ PROGRAM_ROWS: tuple[Row, ...] = (
         "end the peer, with all of its terminals; unsent messages wait",
         nothing(api.Stop()),
         example="/stop",
+    ),
+    Row(
+        "detach",
+        "",
+        "leave, and let the peer go on; where this terminal is the peer: says how to have that",
+        nothing(Detach()),
+        example="/detach",
     ),
     Row(
         "quit",

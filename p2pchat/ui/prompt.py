@@ -15,9 +15,9 @@ import contextlib
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -27,11 +27,11 @@ from twisted.python.failure import Failure
 
 from p2pchat import api
 
-from .conversation import Conversation
 from .drawing import Line, Origin, note, told
 from .keys import Wishes
-from .overview import Overview, Part, changed_facts, fit
+from .overview import Part, changed_facts, fit
 from .page import Page
+from .screen import Person
 from .session import Names, make_session
 from .surface import Drawn, Spoken, Surface, is_gone, look
 from .writing import Addressee, Writing
@@ -75,28 +75,6 @@ class IFrontReactor(IReactorCore, IReactorTime, IReactorThreads):
     """What front ends ask of the reactor."""
 
 
-class Person(Protocol):
-    """What a terminal asks of the program (ui/console.py)."""
-
-    conversation: Conversation
-    overview: Overview
-
-    def go_to(self, place: int) -> None:
-        """A key asked for the chat with this number."""
-
-    def go_by(self, step: int) -> None:
-        """A key asked for the next chat, or the one before."""
-
-    def typed_at_prompt(self, line: str, chat: str | None) -> "Deferred[None]":
-        """A line was typed."""
-
-    def displayed(self, tokens: Sequence[api.Event]) -> None:
-        """These are on the screen now."""
-
-    def missed(self, tokens: Sequence[api.Event]) -> None:
-        """These will never be."""
-
-
 class Prompt(Service):
     """A `Screen` (ui/screen.py) that a person looks at."""
 
@@ -128,6 +106,7 @@ class Prompt(Service):
         self._facts: Mapping[str, str] = {}
         self._sequence = ""
         """What `ring` was given last, until the terminal has it."""
+        self._clearing = False
         self._kicked = False
         self._printed_at = 0.0
         self.has_begun = False
@@ -236,6 +215,12 @@ class Prompt(Service):
         self._sequence = sequence
         self._in_terminal(self._ring)
 
+    def clear(self) -> bool:
+        """Clear what is drawn, not the scroll-back; the input stays. False where nothing is drawn."""
+        self._clearing = not self.is_plain
+        self._in_terminal(self._clear)
+        return not self.is_plain
+
     def forget(self, person: str) -> None:
         """What was typed in the chat with the id `person` cannot be called back any more, at any terminal."""
         if self._writing is not None:
@@ -276,6 +261,7 @@ class Prompt(Service):
         """One line; false if the person leaves."""
         assert self._writing is not None
         try:
+            self._clear()
             self._write(self._take())
             line = self._writing.ask(self._begin)
         except EOFError:
@@ -353,6 +339,14 @@ class Prompt(Service):
         sequence, self._sequence = self._sequence, ""
         if sequence and self._surface is not None:
             self._surface.control(sequence)
+
+    def _clear(self) -> None:
+        if self._clearing and self._app is not None and self._surface is not None:
+            self._clearing = False
+            self._app.renderer.erase()
+            self._surface.clear()
+            if self._app.is_running:
+                self._app._redraw()
 
     def _kick(self) -> None:
         app = self._app

@@ -1,10 +1,16 @@
-"""What a console asks of the screen that shows it: a terminal's, or a pipe's."""
+"""What a console asks of the screen that shows it, a terminal's or a pipe's; and what a terminal asks of a console."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from p2pchat import api
 
+from .conversation import Conversation
 from .drawing import Line
+from .overview import Overview
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 
 class Screen(Protocol):
@@ -21,3 +27,28 @@ class Screen(Protocol):
 
     def forget(self, person: str) -> None:
         """What was typed in the chat with the id `person` cannot be called back any more."""
+
+    def clear(self) -> bool:
+        """Clear what is shown, but for the input; false where nothing is drawn."""
+
+
+class Person(Protocol):
+    """What a terminal asks of the program (ui/console.py)."""
+
+    conversation: Conversation
+    overview: Overview
+
+    def go_to(self, place: int) -> None:
+        """A key asked for the chat with this number."""
+
+    def go_by(self, step: int) -> None:
+        """A key asked for the next chat, or the one before."""
+
+    def typed_at_prompt(self, line: str, chat: str | None) -> "Deferred[None]":
+        """A line was typed."""
+
+    def displayed(self, tokens: Sequence[api.Event]) -> None:
+        """These are on the screen now."""
+
+    def missed(self, tokens: Sequence[api.Event]) -> None:
+        """These will never be."""

@@ -52,6 +52,9 @@ class Surface(Protocol):
     def control(self, sequence: str) -> None:
         """Write a control sequence that moves nothing and shows nothing."""
 
+    def clear(self) -> None:
+        """Begin again at the top of an empty screen."""
+
     def typed(self, prompt: str, text: str) -> None:
         """The input holds `text`."""
 
@@ -77,6 +80,12 @@ class Drawn:
     def control(self, sequence: str) -> None:
         """As `Surface.control`."""
         self.output.write_raw(sequence)
+        self.output.flush()
+
+    def clear(self) -> None:
+        """As `Surface.clear`; what the terminal keeps of earlier rows stays."""
+        self.output.erase_screen()
+        self.output.cursor_goto(0, 0)
         self.output.flush()
 
     def typed(self, prompt: str, text: str) -> None:
@@ -110,6 +119,9 @@ class Spoken:
         """As `Surface.control`; nothing but a bell."""
         if BELL in sequence:
             self._write(BELL)
+
+    def clear(self) -> None:
+        """Nothing is drawn."""
 
     def typed(self, prompt: str, text: str) -> None:
         """Repeat it."""
