@@ -147,6 +147,18 @@ class FakeApi:
                 return done
             case api.ShowNotifications() | api.SetNotifications():
                 return succeed(self._notifications(command))
+            case api.Ping(who=who):
+                found = self.find(who) if who else None
+                trip = api.RoundTrip(
+                    person=found,
+                    server="" if found else "lab1:8888",
+                    address="10.0.0.9",
+                    path="direct",
+                    milliseconds=12.34 if found else 123.4,
+                )
+                return succeed(api.RoundTrips(trips=(trip,)))
+            case api.Reconnect(who=who):
+                return succeed(api.Reconnecting(people=(self.find(who),) if who else ()))
             case api.Stop():
                 return succeed(api.Done())
             case (

@@ -79,6 +79,8 @@ def _value(name: str, kind: Any) -> Any:
         return example(kind)
     if kind is str:
         return WORDS.get(name, name)
+    if kind is float:
+        return 12.5
     return True if kind is bool else WALL if name in TIMES else BRIEF
 
 

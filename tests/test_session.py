@@ -550,6 +550,17 @@ class TimeTests(SessionTestCase):
             self.assertEqual(pings, [(115, Ping(number=1)), (130, Ping(number=2))])
             self.dead(session, 145.0)
 
+    def test_asked(self) -> None:
+        """A ping that somebody asked for gives its pong, once; every other pong is a sign of life and no more."""
+        session = session_in(Side.LEADER, "selected", 100.0)
+        self.assertEqual(session.ping(101.0), 1)
+        self.assertEqual(sent(session), [Ping(number=1)])
+        session.handle_timer(116.0)
+        self.assertEqual(sent(session), [Ping(number=2)])
+        found = [feed(session, Pong(number=number), now=117.0) for number in (2, 7, 1, 1)]
+        self.assertEqual(found, [[], [], [Pong(number=1)], []])
+        self.assertEqual(session.silence(117.0), 0.0)
+
     def test_F7_what_we_say_is_no_sign_of_life(self) -> None:
         """A peer to which we talk all the time, and that says nothing, is asked and given up all the same."""
         session = session_in(Side.FOLLOWER, "selected", 100.0)

@@ -79,6 +79,17 @@ class TypedTests(SynchronousTestCase):
         self.assertEqual(self.screen.rows[-1], "-- no chat has the number 3; /status shows which have one")
         self.assertIn("--   bob    chat open; once; direct", self.type("/connect bob", "/status", looks=False))
 
+    def test_ping(self):
+        """The time and the way are said, of the current chat, or of the server where there is none."""
+        self.assertEqual(self.type("/ping"), ["-- the server lab1:8888 answered in 123 ms; direct, 10.0.0.9"])
+        self.assertEqual(self.type("/connect bob", "/ping"), ["-- bob answered in 12.3 ms; direct, 10.0.0.9"])
+        self.assertEqual(self.type("/ping nobody"), ["-- nobody is known as nobody; /list shows who is online"])
+
+    def test_reconnect(self):
+        """Who is dialled is said, or that nobody has to be."""
+        self.assertEqual(self.type("/reconnect bob"), ["-- dialling bob ..."])
+        self.assertIn("nothing has to be dialled", self.type("/connect bob", "/reconnect")[0])
+
     def test_verify_again(self):
         """Of somebody who is verified the digits are shown with since when, and how to take that back."""
         self.api = FakeApi(msgspec.structs.replace(BOB, standing="verified"))

@@ -22,7 +22,7 @@ from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL
 from p2pchat.peer.offline import FoundServer, put_server
-from p2pchat.peer.server_link import ServerState
+from p2pchat.peer.server_host import ServerState
 from p2pchat.peer.service import PeerService
 from p2pchat.server.service import RendezvousService
 from p2pchat.storage.peer_tables import PeerTables

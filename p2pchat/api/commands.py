@@ -316,6 +316,30 @@ class SetNotifications(Tagged, frozen=True, kw_only=True):
     """A program to run for each event, by its whole path; empty: none."""
 
 
+class Ping(Tagged, frozen=True, kw_only=True):
+    """
+    How long an answer over the open link takes. Reply: RoundTrips. Refused with UserError where there is no link, or
+    no answer within 5 s.
+    """
+
+    who: str = ""
+    """Also a server's host, or "server"; empty: all servers."""
+
+
+class Reconnect(Tagged, frozen=True, kw_only=True):
+    """
+    Dial now instead of waiting. Reply: Reconnecting. What waits for delivery stays.
+
+    It is done for one person or server at most once in 10 s: dialling stays within its rates.
+    """
+
+    who: str = ""
+    """
+    Somebody with whom a chat is wanted, or a server ("server", its host): a link with them is dropped. Empty: servers
+    that are lost or silent, and everybody who is being sought.
+    """
+
+
 class Stop(Tagged, frozen=True, kw_only=True):
     """End the process in order. Reply: Done."""
 
@@ -359,5 +383,7 @@ Command = (
     | MoveCursor
     | ShowNotifications
     | SetNotifications
+    | Ping
+    | Reconnect
     | Stop
 )

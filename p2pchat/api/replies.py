@@ -7,6 +7,7 @@ from .values import (
     PendingRequest,
     Person,
     QueuedLine,
+    RoundTrip,
     ServerStatus,
     StoredLine,
     Tagged,
@@ -170,6 +171,22 @@ class Notifications(Tagged, frozen=True, kw_only=True):
     hook: str
 
 
+class RoundTrips(Tagged, frozen=True, kw_only=True):
+    """How long answers took."""
+
+    trips: tuple[RoundTrip, ...]
+
+
+class Reconnecting(Tagged, frozen=True, kw_only=True):
+    """Who is dialled now; events tell what comes of it. Nobody: there is nothing to dial."""
+
+    servers: tuple[str, ...] = ()
+    """HOST:PORT as joined."""
+    people: tuple[Person, ...] = ()
+    refusing: tuple[str, ...] = ()
+    """Servers that refused us, and are asked again no sooner than before."""
+
+
 Reply = (
     Done
     | People
@@ -188,4 +205,6 @@ Reply = (
     | Retention
     | Forgotten
     | Notifications
+    | RoundTrips
+    | Reconnecting
 )

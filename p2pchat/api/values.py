@@ -154,6 +154,21 @@ class PendingRequest(Value, frozen=True, kw_only=True):
     address: str = ""
 
 
+class RoundTrip(Value, frozen=True, kw_only=True):
+    """How long an answer took over one link."""
+
+    person: Person | None = None
+    """Who answered; None: a server."""
+    server: str = ""
+    """HOST:PORT as joined, of a server."""
+    address: str = ""
+    """The IP address at the other end of the link; empty without one."""
+    path: str = ""
+    """How the link goes, as `Person.path`."""
+    milliseconds: float | None = None
+    """None: no link, or no answer in time, from one of several servers."""
+
+
 class DoubtRange(Value, frozen=True, kw_only=True):
     """Numbers of messages that may be missing since a database was lost."""
 

@@ -196,6 +196,7 @@ class Session:
     """
 
     __slots__ = (
+        "_asked",
         "_budget",
         "_fragments",
         "_frame_began",
@@ -227,6 +228,8 @@ class Session:
         self._started_at = self._heard_at = self._sent_at = self._pinged_at = now
         self._frame_began: float | None = None
         self._pings = 0
+        self._asked: set[int] = set()
+        """Pings of which somebody awaits the answer."""
 
     # --- out
 
@@ -308,9 +311,15 @@ class Session:
             self.charge(now)
             return None
         self._advance(message, now)
-        if isinstance(message, Ping):
-            self.send(Pong(number=message.number), now)
-        return None if isinstance(message, Ping | Pong) else message
+        match message:
+            case Ping(number=number):
+                self.send(Pong(number=number), now)
+                return None
+            case Pong(number=number):
+                if number not in self._asked:
+                    return None  # an answer to what we asked by ourselves, which is a sign of life and no more
+                self._asked.remove(number)
+        return message
 
     def _advance(self, message: Message, now: float) -> None:
         kind = type(message)
@@ -351,6 +360,17 @@ class Session:
 
     # --- time
 
+    def ping(self, now: float) -> int:
+        """Ask the far side to answer, as handle_timer() does after silence; receive() gives the Pong of this number."""
+        self._ping(now)
+        self._asked.add(self._pings)
+        return self._pings
+
+    def _ping(self, now: float) -> None:
+        self._pings += 1
+        self._pinged_at = now
+        self.send(Ping(number=self._pings), now)
+
     def next_timer(self) -> float:
         """When handle_timer() has something to do, at the latest; infinity when the link is over."""
         if self._over():
@@ -382,9 +402,7 @@ class Session:
         if now >= self._deadlines() or now >= self._heard_at + DEAD_AFTER[self.side]:
             raise RemoteProtocolError(EndCode.TIMEOUT, f"{self.state.value} took too long, or silence")
         if now >= self._ping_at():
-            self._pings += 1
-            self._pinged_at = now
-            self.send(Ping(number=self._pings), now)
+            self._ping(now)
 
     def silence(self, now: float) -> float:
         """Seconds since the far side was last heard."""

@@ -197,6 +197,12 @@ class Connection(Protocol):
                 self.session.send(message, now)
             self._flush()
 
+    def ping(self) -> int:
+        """Ask for a Pong, which `keeper.received` gets, and give its number. The link must be alive."""
+        number = self.session.ping(self._clock.seconds())
+        self._flush()
+        return number
+
     def send_encoded(self, kind: type[Message], frame: bytes) -> None:
         """Send a frame that was encoded once for many links."""
         if self.alive:

@@ -26,7 +26,7 @@ from .diagnosis import diagnose
 from .facts import Facts, PortFacts, ServerFacts, StoreFacts
 from .firewall import find_tool
 from .probe import probe_server
-from .server_link import ServerState
+from .server_host import ServerState
 
 NEW = frozenset({"listen", "dial", "post-quantum"})
 """What can be said of a peer that has never been started."""

@@ -20,6 +20,7 @@ from ..net.tls import openssl_version
 from .examination import Examination
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
+from .link_commands import LinkCommands
 from .notifying import Notifying
 from .offline import check_petname
 from .peer import Peer
@@ -50,6 +51,7 @@ class Commands:
         self._stop = stop
         self._uptime = uptime
         self._examination = examination
+        self._links = LinkCommands(peer, self._someone)
         self._forgetting = Forgetting(peer.environment)
         self._history = HistoryCommands(peer, self._forgetting, self._someone)
 
@@ -62,12 +64,8 @@ class Commands:
                 return await self._displayed(who, entry)
             case api.Connect():
                 return await self._connect(command)
-            case api.Confirm(who=who):
-                return await self._confirm(who)
-            case api.Accept(who=who, scope=scope, seconds=seconds):
-                return await self._accept(who, scope, seconds)
-            case api.Reject() | api.Close():
-                return await self._end(command)
+            case api.Confirm() | api.Accept() | api.Reject() | api.Close():
+                return await self._decide(command)
             case api.Examine():
                 return await self._examination.examine()
             case api.Stop():
@@ -77,6 +75,8 @@ class Commands:
                 return await self._change(command)
             case api.ShowNotifications() | api.SetNotifications():
                 return await self._notify(command)
+            case api.Ping() | api.Reconnect():
+                return await self._links.execute(command)
             case _ if isinstance(command, HistoryCommand):
                 return await self._history.execute(command)
             case _:
@@ -196,10 +196,16 @@ class Commands:
         await self._peer.want(identifier)
         return api.Started(person=self._peer.people.person(identifier))
 
-    async def _end(self, command: api.Reject | api.Close) -> Reply:
-        if isinstance(command, api.Reject):
-            return self._reject(command.who)
-        await self._peer.close(self._someone(command.who))
+    async def _decide(self, command: api.Confirm | api.Accept | api.Reject | api.Close) -> Reply:
+        match command:
+            case api.Confirm(who=who):
+                return await self._confirm(who)
+            case api.Accept(who=who, scope=scope, seconds=seconds):
+                return await self._accept(who, scope, seconds)
+            case api.Reject(who=who):
+                return self._reject(who)
+            case api.Close(who=who):
+                await self._peer.close(self._someone(who))
         return api.Done()
 
     def _reject(self, who: str) -> Reply:

@@ -13,7 +13,7 @@ from ..core.addresses import unmap, written
 from ..core.reach import Outcome, outcome_of
 from .facts import Facts, PortFacts, ServerFacts, StoreFacts
 from .firewall import let_in
-from .server_link import ServerState
+from .server_host import ServerState
 from .server_trouble import remedy
 
 CLOCK_OFF = 30_000

@@ -4,16 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from ..core.addresses import written
 from ..core.errors import EndCode, HandshakeRefused
 from ..core.identity import Identity, id_of
-from ..core.messages import VERSION, Accept, Address, Ask, Bye, Entry, Hello, Message, Reject, Select
+from ..core.messages import (
+    VERSION,
+    Accept,
+    Address,
+    Ask,
+    Bye,
+    Entry,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Reject,
+    Select,
+)
 from ..core.session import Session, Side, State
 from ..core.trust import Scope
 from ..net.connection import Connection, Ending
 from ..net.tls import Authenticated
+from .round_trips import RoundTrips
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,7 @@ class Link:
         self.waits_since = 0.0
         """When the last step towards an open link was made, in the clock's seconds."""
         self._company = company
+        self._trips = RoundTrips(company.seconds)
         self._over = False
         self._connection: Connection | None = None
         self._session: Session | None = None
@@ -170,6 +185,12 @@ class Link:
         """Seconds since the far side was heard."""
         return 0.0 if self._session is None else self._session.silence(self._company.seconds())
 
+    def measure(self) -> "Deferred[float | None]":
+        """How many seconds an answer takes; fires with None where the link is over, or ends before."""
+        if not self.alive or self._session is None or self._connection is None or not self._session.may_send(Ping):
+            return succeed(None)
+        return self._trips.measure(self._connection.ping)
+
     # --- consent
 
     def ask(self, text: str) -> None:
@@ -222,6 +243,8 @@ class Link:
                 self._company.answered(self, message)
             case Select():
                 self._company.answered(self, message)
+            case Pong(number=number):
+                self._trips.answered(number)
             case Reject():
                 self.rejected = True
                 self._end(Ending(message.reason, True))
@@ -243,6 +266,7 @@ class Link:
         """Tell that it is over: as soon as the far side said so, not when its socket is gone at last."""
         if not self._over:
             self._over = True
+            self._trips.end()
             self._company.ended(self, ending)
             self._settle()
 

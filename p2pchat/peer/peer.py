@@ -30,7 +30,8 @@ from .links import Links
 from .people import Contactable, People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
-from .server_link import Presence, ServerLink, ServerState
+from .server_host import Presence, ServerState
+from .server_link import ServerLink
 from .talk import Queues, Talk
 from .whereabouts import own_candidates, remember_typed, targets, typed_before
 

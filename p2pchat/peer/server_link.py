@@ -5,12 +5,10 @@ What a server says is a hint. It is believed about who is online, and its record
 signed them.
 """
 
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
@@ -28,6 +26,8 @@ from ..core.messages import (
     DialledBack,
     Hello,
     Message,
+    Ping,
+    Pong,
     Register,
     Registered,
     RosterPage,
@@ -35,7 +35,7 @@ from ..core.messages import (
     Signed,
 )
 from ..core.records import check_record, make_record, next_counter
-from ..core.roster_view import RosterView, ViewChange
+from ..core.roster_view import RosterView
 from ..core.session import Session, Side
 from ..net.connection import Connection, Ending, LinkKeeper
 from ..net.dialler import Dialler, why_not
@@ -44,49 +44,17 @@ from ..storage.servers import Server
 from .dial_back import DialBackQuestion
 from .environment import Environment
 from .pursuit import Backoff
+from .round_trips import RoundTrips
+from .server_host import ServerHost, ServerState
 
 REFUSED_WAIT = 30.0
 """Seconds before a server that refused us is asked again."""
 
+SILENT_FOR = 15.0
+"""Seconds without a word after which a link seems dead to whoever asks: the heartbeat is answered every 10."""
+
 MAX_COUNTER_TRIES = 3
 """Records signed with a higher counter on one link; more means that the server plays with us."""
-
-
-class ServerState(Enum):
-    """How we stand with a server."""
-
-    CONNECTING = "connecting"
-    ONLINE = "online"
-    LOST = "lost"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """What we tell a server about ourselves."""
-
-    handle: str
-    name: str
-    addresses: tuple[Address, ...]
-
-
-class ServerHost(Protocol):
-    """What a server link tells the peer."""
-
-    def presence(self, server: bytes, link_address: Address) -> Presence:
-        """What to put into our record there; `link_address` is our end of the link."""
-
-    def watched(self) -> Iterable[bytes]:
-        """The ids to watch by name."""
-
-    def server_changed(self, link: "ServerLink") -> None:
-        """Its state changed."""
-
-    def roster_changed(self, link: "ServerLink", change: ViewChange, first: bool) -> None:
-        """Somebody came, left, or changed their record; `first`: it is the snapshot at the start of a link."""
-
-    def displaced(self, where: str) -> None:
-        """Another instance with our key is there."""
 
 
 class ServerLink(LinkKeeper):
@@ -123,6 +91,7 @@ class ServerLink(LinkKeeper):
         self._server_time = 0
         self._greeted_at = 0.0
         self._question = DialBackQuestion(environment.clock)
+        self._trips = RoundTrips(environment.clock.seconds)
         self._tries = 0
         self._timer: IDelayedCall | None = None
         self._dial: Deferred[None] | None = None
@@ -178,6 +147,19 @@ class ServerLink(LinkKeeper):
         assert connection is not None, "it is there"
         return self._question.ask(connection.send)
 
+    def measure(self) -> "Deferred[float | None]":
+        """How many seconds an answer takes; fires with None where it is not there, or the link ends before."""
+        connection, session = self._connection, self._session
+        if connection is None or session is None or not connection.alive or not session.may_send(Ping):
+            return succeed(None)
+        return self._trips.measure(connection.ping)
+
+    @property
+    def address(self) -> str:
+        """The IP address of the server, while there is a link."""
+        there = self._connection is not None and self._connection.alive
+        return self._connection.peer_address.host if there and self._connection is not None else ""
+
     def status(self) -> ServerStatus:
         """For front ends."""
         own = self._environment.identity.id
@@ -212,6 +194,26 @@ class ServerLink(LinkKeeper):
         if self._connection is not None:
             self._connection.close(code)
 
+    def reconnect(self, named: bool) -> bool:
+        """
+        Dial now instead of waiting, and say whether that is done.
+
+        A link that is up is dropped for it only if it has fallen silent, or if it is the one that was `named`. A
+        server that refused us is asked no sooner.
+        """
+        if not self._running or self.state is ServerState.REFUSED:
+            return False
+        if self._session is not None and self._connection is not None and self._connection.alive:
+            silence = self._session.silence(self._environment.clock.seconds())
+            if named or silence >= SILENT_FOR:
+                self._connection.abort("dialled again")
+                return True
+            return False
+        if self._timer is None:
+            return False
+        self._timer.reset(0)
+        return True
+
     def _dial_now(self) -> None:
         self._timer = None
         self._dial = Deferred.fromCoroutine(self._try())
@@ -234,6 +236,7 @@ class ServerLink(LinkKeeper):
         if changed:
             self._host.server_changed(self)
         self._question.end()
+        self._trips.end()
         if self._running and self._timer is None:
             wait = self._backoff.next()
             if state is ServerState.REFUSED:
@@ -274,6 +277,8 @@ class ServerLink(LinkKeeper):
                 self._declined(connection, message)
             case RosterPage() | Changes():
                 self._take_roster(connection, message)
+            case Pong(number=number):
+                self._trips.answered(number)
             case DialledBack():
                 self._question.answered(message)
             case _:

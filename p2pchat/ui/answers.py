@@ -19,6 +19,9 @@ GAP = "  "
 DIGIT_GROUPS = 4
 """Of a safety number in a row: three rows that are the same on a narrow screen and on a wide one."""
 
+EXACT_BELOW = 100.0
+"""Milliseconds of a round trip that are shown with tenths."""
+
 Asked = api.Command | Fingerprint
 """What may have brought a reply."""
 
@@ -40,6 +43,10 @@ def answer(asked: Asked, reply: api.Reply, places: Mapping[str, int] = MappingPr
             return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
         case api.Queue() | api.MessageTimes() | api.Doubts() | api.Retention() | api.Resent():
             return _history(reply)
+        case api.RoundTrips(trips=trips):
+            return [_trip(trip) for trip in trips]
+        case api.Reconnecting():
+            return _reconnecting(reply)
         case api.Done():
             done = _done(asked)
             return [done] if done else []
@@ -164,6 +171,23 @@ def _status(status: api.PeerStatus, places: Mapping[str, int]) -> list[str]:
         *([f"  {chat}" for chat in chats] or ["no chat is open"]),
         f"p2pchat {clean(status.version, Kind.NAME)}, pid {status.pid}, up {hours} h {minutes} min",
     ]
+
+
+def _trip(trip: api.RoundTrip) -> str:
+    who = name_of(trip.person) if trip.person else f"the server {clean(trip.server, Kind.LINE)}"
+    if trip.milliseconds is None:
+        return f"{who} does not answer"
+    way = ", ".join(clean(each, Kind.LINE) for each in (trip.path, trip.address) if each)
+    return f"{who} answered in {trip.milliseconds:.{1 if trip.milliseconds < EXACT_BELOW else 0}f} ms; {way}"
+
+
+def _reconnecting(reply: api.Reconnecting) -> list[str]:
+    dialled = [*(clean(server, Kind.LINE) for server in reply.servers), *map(name_of, reply.people)]
+    lines = [f"dialling {', '.join(dialled)} ..."] if dialled else []
+    refusing = ", ".join(clean(server, Kind.LINE) for server in reply.refusing)
+    if refusing:
+        lines.append(f"{refusing} refused us, and is asked again by itself within half a minute; /status says why")
+    return lines or ["nothing has to be dialled: no server is lost, and nobody is being sought"]
 
 
 def _done(asked: Asked) -> str:

@@ -93,7 +93,7 @@ class NamedApi:
     def _shown(self, told: Shown) -> Shown:
         """The same with all people in it under distinct names."""
         changes: dict[str, Any] = {}
-        for field in ("person", "people", "chats", "lines", "waiting", "doubts", "muted", "requests"):
+        for field in ("person", "people", "chats", "lines", "waiting", "doubts", "muted", "requests", "trips"):
             match getattr(told, field, None):
                 case api.Person() as person:
                     changes[field] = self._names.distinct(person)

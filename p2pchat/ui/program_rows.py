@@ -11,8 +11,34 @@ def _help(rest: str, current: str | None) -> Action:
     return Help(words[0].lstrip("/").lower() if words else "")
 
 
+def _ping(rest: str, current: str | None) -> Action:
+    words = words_in(rest, 1)
+    return api.Ping(who=words[0].removeprefix("@") if words else current or "")
+
+
+def _reconnect(rest: str, current: str | None) -> Action:
+    words = words_in(rest, 1)
+    return api.Reconnect(who=words[0].removeprefix("@") if words else "")
+
+
 PROGRAM_ROWS: tuple[Row, ...] = (
     Row("status", "", "server, chats, what waits", nothing(api.Status()), example="/status"),
+    Row(
+        "ping",
+        "[NAME|server]",
+        "how long an answer takes, and which way; without NAME in the current chat, or from the server",
+        _ping,
+        completes=("person",),
+        example="/ping bob",
+    ),
+    Row(
+        "reconnect",
+        "[NAME|server]",
+        "dial now instead of waiting; with NAME a link that seems dead is dropped first; what waits stays",
+        _reconnect,
+        completes=("person",),
+        example="/reconnect bob",
+    ),
     Row(
         "doctor",
         "",

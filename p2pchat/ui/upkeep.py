@@ -21,7 +21,7 @@ from .findings import finding_lines
 from .help import help_lines
 from .screen import Screen
 
-Kept = Help | Quit | Detach | Clear | Version | api.Examine
+Kept = Help | Quit | Detach | Clear | Version | api.Examine | api.Ping | api.Reconnect
 """What is done here."""
 
 HOW_TO_DETACH = (
@@ -69,6 +69,8 @@ class Upkeep:
                 await self._versions()
             case api.Examine():
                 self._say("looking at servers, ports, links and the store ...")
+                self._meanwhile(action)
+            case api.Ping() | api.Reconnect():
                 self._meanwhile(action)
 
     async def _versions(self) -> None:
