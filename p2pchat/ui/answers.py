@@ -115,7 +115,7 @@ def _remarks(person: api.Person) -> str:
 def _person(person: api.Person) -> list[str]:
     facts = {
         "id": clean(person.id, Kind.LINE),
-        "calls themselves": clean(f"{person.handle} {person.display_name}".strip(), Kind.LINE),
+        "calls themselves": f"{clean(person.handle, Kind.NAME)} {clean(person.display_name, Kind.NAME)}".strip(),
         "standing": f"{person.standing}{', a contact' if person.contact else ''}",
         "asks": "accepted without asking" if person.consent == "always" else "shown, you decide",
         "addresses": ", ".join(clean(address, Kind.LINE) for address in person.addresses),

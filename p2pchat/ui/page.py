@@ -42,6 +42,11 @@ _LINK = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://[!-~]+")
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
 """What stands between two columns of a table of ours."""
 
+_BLANKS = re.compile(" {2,}")
+
+PAIR = 2
+"""Columns of a table of names and values."""
+
 RESET, DIM = "\x1b[0m", "\x1b[2m"
 
 CONTRAST = 4.0
@@ -54,7 +59,7 @@ class Look:
 
     colours: bool = False
     plain: bool = False
-    """For ears and fingers: nothing hangs."""
+    """For ears and fingers: nothing hangs, and nothing stands under each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ def lay_out(line: Line, width: int, clock: str, look: Look = Look()) -> list[Row
     """
     before = f"{clock} {line.origin.prefix}" if clock else line.origin.prefix
     parts = [_expanded(part) for part in clean(line.text, Kind.BODY).split("\n")]
+    if look.plain and line.origin is Origin.NOTE:
+        parts = [spoken(part, not line.timed) for part in parts]
     top = cell_width(before) + cell_width(line.head)
     if line.origin is Origin.NOTE and not line.head and len(parts) == 1 and top <= width * 2 // 5 and not look.plain:
         return _lay_out_note(line, before, parts[0], width)
@@ -130,6 +137,18 @@ def lay_out(line: Line, width: int, clock: str, look: Look = Look()) -> list[Row
         for text in _broken(part, width - (indent if rows else top), width - indent):
             rows.append(Row(" " * indent, "", text) if rows else Row(before, line.head, text))
     return rows
+
+
+def spoken(text: str, columns: bool) -> str:
+    """
+    A line of ours without blanks that mean a place on the screen, which would be read out, or felt, one by one.
+
+    With `columns` they stand between the columns of a table: two become `name: value`, more stand behind commas.
+    """
+    if not columns:
+        return _BLANKS.sub(" ", text)
+    fields = _BLANKS.split(text.strip(" "))
+    return (": " if len(fields) == PAIR else ", ").join(fields)
 
 
 def _lay_out_note(line: Line, before: str, part: str, width: int) -> list[Row]:
