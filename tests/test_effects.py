@@ -38,6 +38,7 @@ EFFECTS = {
     "leave-it": api.LeaveIt(who="bob"),
     "list": api.ListPeople(),
     "more": api.ShowLines(who="bob", count=1, before=3),
+    "newer": api.ShowLines(who="bob", count=1, after=3),
     "msg": api.Say(who="bob", text="the build is done"),
     "notify": api.SetNotifications(quiet="22:00-7:00"),
     "paste": "they become one message",
@@ -62,7 +63,7 @@ EFFECTS = {
 }
 """What the api is asked, or what a row of the screen has."""
 
-FIRST = {"jump": "/search hi", "more": "/history bob 1"}
+FIRST = {"jump": "/search hi", "more": "/history bob 1", "newer": "/history bob 1"}
 """What has to be typed before."""
 
 

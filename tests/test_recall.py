@@ -261,6 +261,43 @@ class SearchCommandTests(RecallTests):
         self.assertIn("  DATE bob#6: line 11", undated(desk.type("/more")))
         self.assertEqual(desk.type("/jump 3"), ["-- there is no [3] among what was found; the last is [2]"])
 
+    def test_newer(self) -> None:
+        """/newer goes on from /jump to the end of the chat, and /more back again."""
+        self.talked(
+            *(f"line {number}" for number in range(40)), "the café", *(f"later {number}" for number in range(40))
+        )
+        desk = self.desk()
+        self.assertEqual(desk.type("/newer"), ["-- there is nothing to go on with; /history or /search first"])
+        rows = undated(desk.type("/search cafe", "/jump 1"))
+        self.assertIn("-- around [1], in the chat with bob; what was before: /more; what came after: /newer", rows)
+        self.assertTrue(rows[-2].endswith(": later 5"), rows)
+        rows = undated(desk.type("/newer"))
+        self.assertEqual(rows[0], "-- history of the chat with bob; what was before: /more; what came after: /newer")
+        texts = [row.rpartition(": ")[2] for row in rows if "#" in row]
+        self.assertEqual(texts, [f"later {number}" for number in range(6, 26)])
+        rows = undated(desk.type("/newer"))
+        self.assertEqual(rows[0], "-- history of the chat with bob; what was before: /more")
+        self.assertTrue(rows[-2].endswith(": later 39"), rows)
+        self.assertEqual(desk.type("/newer"), ["-- that was the end of the chat"])
+        texts = [row.rpartition(": ")[2] for row in desk.type("/more") if "#" in row]
+        self.assertEqual(texts, [f"later {number}" for number in range(6, 26)])
+
+    def test_pages_and_back(self) -> None:
+        """/newer goes back through what a search found, under the same numbers, and /more forth again."""
+        self.open()
+        self.say(*(f"word {number}" for number in range(25)))
+        desk = self.desk()
+
+        def numbers(*typed: str) -> list[int]:
+            return [int(found[1]) for row in desk.type(*typed) if (found := re.match(r"\[(\d+)\]", row))]
+
+        desk.type("/search word", "/more", "/more")
+        self.assertEqual(numbers("/newer"), list(range(11, 21)))
+        self.assertEqual(numbers("/newer"), list(range(1, 11)))
+        self.assertEqual(desk.type("/newer"), ["-- these are the newest that were found"])
+        self.assertEqual(numbers("/more", "/more"), list(range(11, 26)))
+        self.assertEqual(desk.type("/more"), ["-- that was all that was found"])
+
     def test_pages(self) -> None:
         """/more goes on with a search, and the numbers go on."""
         self.open()

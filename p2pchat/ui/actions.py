@@ -80,6 +80,9 @@ class Paste:
 class More:
     """Go on with what was read or looked for last."""
 
+    newer: bool = False
+    """To what came after it, instead of what was before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Jump:

@@ -7,7 +7,7 @@ then may what comes next count as seen (ui/conversation.py).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2pchat import api
 from p2pchat.core.errors import UsageError
@@ -29,27 +29,35 @@ AROUND = 6
 PAGE_MOST = 200
 """Lines that the api gives at once."""
 
+NOTHING_SHOWN = "there is nothing to go on with; /history or /search first"
+
 Show = Callable[[Line, api.Event | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where /more goes on in a chat."""
+    """The page that was shown last of a chat."""
 
     who: str
     count: int
-    before: int
+    first: int
+    """The `entry` of its first line, before which /more goes on."""
+    last: int
+    """That of its last line, after which /newer goes on."""
     from_end: bool
     """Everything behind it was shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """Where /more goes on with a search; `before` is none at its end."""
+    """The page that was shown last of what a search found."""
 
     words: str
     count: int
     before: int | None
+    """Where the search goes on behind all that it found so far; none at its end."""
+    start: int = 0
+    """How many stand before this page, newer ones."""
 
 
 class Browser:
@@ -59,7 +67,7 @@ class Browser:
         self._api = held
         self._conversation = conversation
         self._show = show
-        self._next: _Place | _Search | None = None
+        self._shown: _Place | _Search | None = None
         self._hits: list[api.StoredLine] = []
         self._opened: set[str] = set()
         self._first_said: dict[str, int] = {}
@@ -81,7 +89,7 @@ class Browser:
 
     def clear(self) -> None:
         """Something was deleted: nothing that was shown can be gone on with."""
-        self._next = None
+        self._shown = None
         self._hits = []
 
     # --- commands
@@ -92,24 +100,43 @@ class Browser:
         if not found:
             self._show(told("nothing was said in that chat so far"), None)
             return
-        place = _Place(command.who, command.count, found[0].entry, from_end=True)
+        place = _place(command.who, command.count, found, from_end=True)
         self._show_page(found, more, place, not more or _reaches_seen(found))
 
     async def more(self) -> None:
-        """Go on with what was shown last. Raises UsageError."""
-        match self._next:
+        """Go on with what was shown last, to what is older. Raises UsageError."""
+        match self._shown:
             case None:
-                raise UsageError("there is nothing to go on with; /history or /search first")
+                raise UsageError(NOTHING_SHOWN)
+            case _Search() as search if search.start + search.count < len(self._hits):
+                self._show_hits(replace(search, start=search.start + search.count))
             case _Search(before=None):
                 raise UsageError("that was all that was found")
             case _Search() as search:
                 await self._find(search)
             case _Place() as place:
-                found, more = await self._gather(place.who, place.count, place.before)
+                found, more = await self._gather(place.who, place.count, place.first)
                 if not found:
                     raise UsageError("that was the beginning of the chat")
-                place = _Place(place.who, place.count, found[0].entry, place.from_end)
-                self._show_page(found, more, place, not more or _reaches_seen(found))
+                page_of = _place(place.who, place.count, found, place.from_end)
+                self._show_page(found, more, page_of, not more or _reaches_seen(found), newer=True)
+
+    async def newer(self) -> None:
+        """The other way: to what came after that, or to the hits before these. Raises UsageError."""
+        match self._shown:
+            case None:
+                raise UsageError(NOTHING_SHOWN)
+            case _Search(start=0):
+                raise UsageError("these are the newest that were found")
+            case _Search() as search:
+                self._show_hits(replace(search, start=max(0, search.start - search.count)))
+            case _Place() as place:
+                count = min(place.count, PAGE_MOST)
+                reply = await self._ask(api.ShowLines(who=place.who, count=count, after=place.last))
+                if not reply.lines:
+                    raise UsageError("that was the end of the chat")
+                page_of = _place(place.who, place.count, reply.lines, place.from_end)
+                self._show_page(reply.lines, True, page_of, whole=False, newer=reply.more)
 
     async def search(self, command: api.Search) -> None:
         """Look for words in all chats."""
@@ -124,9 +151,10 @@ class Browser:
             raise UsageError(f"there is no [{hit}] among what was found; the last is [{len(self._hits)}]")
         line = self._hits[hit - 1]
         reply = await self._ask(api.ShowLines(who=line.person.id, count=AROUND, around=line.entry))
-        self._next = _Place(line.person.id, PAGE, reply.lines[0].entry, from_end=False)
+        self._shown = _place(line.person.id, PAGE, reply.lines, from_end=False)
         title = f"around [{hit}], in the chat with {name_of(line.person)}"
-        for row, _ in page(reply.lines, title, reply.more, line.entry):
+        after = len(reply.lines) - 1 - [each.entry for each in reply.lines].index(line.entry)
+        for row, _ in page(reply.lines, title, reply.more, line.entry, newer=after == AROUND):
             self._show(row, None)
 
     async def open(self, person: api.Person) -> None:
@@ -137,7 +165,7 @@ class Browser:
         self._opened.add(person.id)
         shown = [line for line in found if not self._was_shown(line)]
         if shown:
-            self._show_page(shown, more, _Place(person.id, PAGE, shown[0].entry, from_end=True), whole)
+            self._show_page(shown, more, _place(person.id, PAGE, shown, from_end=True), whole)
         elif whole:
             self._conversation.shown_whole(person.id, None)
 
@@ -165,13 +193,15 @@ class Browser:
         first = (self._first_own if line.mine else self._first_said).get(line.person.id)
         return first is not None and (line.number if line.mine else line.entry) >= first
 
-    def _show_page(self, lines: Sequence[api.StoredLine], more: bool, place: _Place, whole: bool) -> None:
-        self._next = place
+    def _show_page(
+        self, lines: Sequence[api.StoredLine], more: bool, place: _Place, whole: bool, newer: bool = False
+    ) -> None:
+        self._shown = place
         person = lines[0].person
         if place.from_end and whole:
             last = next((line.entry for line in reversed(lines) if line.state == "new"), None)
             self._conversation.shown_whole(person.id, last)
-        for row, line in page(lines, f"history of the chat with {name_of(person)}", more):
+        for row, line in page(lines, f"history of the chat with {name_of(person)}", more, newer=newer):
             self._show(row, _said(line) if line is not None and line.state == "new" else None)
 
     async def _gather(self, who: str, count: int, before: int | None) -> tuple[list[api.StoredLine], bool]:
@@ -187,16 +217,29 @@ class Browser:
 
     async def _find(self, search: _Search) -> None:
         reply = await self._ask(api.Search(words=search.words, count=search.count, before=search.before))
-        for line in found_lines(reply.lines, search.words, len(self._hits), reply.more):
-            self._show(line, None)
+        start = len(self._hits)
         self._hits += reply.lines
         before = reply.lines[-1].entry if reply.lines and reply.more else None
-        self._next = _Search(search.words, search.count, before)
+        self._show_hits(replace(search, before=before, start=start))
+        if not reply.lines:
+            self._shown = replace(search, before=None)
+
+    def _show_hits(self, search: _Search) -> None:
+        hits = self._hits[search.start : search.start + search.count]
+        more = search.before is not None or search.start + search.count < len(self._hits)
+        for line in found_lines(hits, search.words, search.start, more):
+            self._show(line, None)
+        self._shown = search
 
     async def _ask(self, command: api.ShowLines | api.Search) -> api.Lines:
         reply = await self._api.execute(command)
         assert isinstance(reply, api.Lines)
         return reply
+
+
+def _place(who: str, count: int, lines: Sequence[api.StoredLine], from_end: bool) -> _Place:
+    """The page with these lines."""
+    return _Place(who, count, lines[0].entry, lines[-1].entry, from_end)
 
 
 def _new_until(lines: Sequence[api.StoredLine], entry: int) -> int:

@@ -126,7 +126,7 @@ HISTORY_ROWS: tuple[Row, ...] = (
     Row(
         "history",
         "[NAME] [N]",
-        f"the last N ({PAGE}) lines of a chat; /more goes further back",
+        f"the last N ({PAGE}) lines of a chat; /more goes further back, /newer forward",
         _history,
         ("scrollback",),
         ("person",),
@@ -159,6 +159,14 @@ HISTORY_ROWS: tuple[Row, ...] = (
         nothing(More()),
         topic="history",
         example="/more",
+    ),
+    Row(
+        "newer",
+        "",
+        "the way back from /more, and on from /jump: what came after the lines shown last",
+        nothing(More(newer=True)),
+        topic="history",
+        example="/newer",
     ),
     Row(
         "export",

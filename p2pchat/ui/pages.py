@@ -33,9 +33,16 @@ Shown = tuple[Line, api.StoredLine | None]
 """A line for the screen, and what it shows of the store."""
 
 
-def page(lines: Sequence[api.StoredLine], title: str, more: bool, found: int | None = None) -> Iterator[Shown]:
-    """A page of one chat; `found` is the `entry` of the line that stands out."""
-    yield told(f"{title}; what was before: /more" if more else title), None
+def page(
+    lines: Sequence[api.StoredLine], title: str, more: bool, found: int | None = None, newer: bool = False
+) -> Iterator[Shown]:
+    """
+    A page of one chat; `found` is the `entry` of the line that stands out.
+
+    `more`: there are lines before these; `newer`: there are some after them.
+    """
+    before = "; what was before: /more" if more else ""
+    yield told(f"{title}{before}{'; what came after: /newer' if newer else ''}"), None
     apart = False
     for line in lines:
         if line.state == "new" and not apart:

@@ -55,8 +55,8 @@ class Recall:
                 await self._browser.lines(action)
             case api.Search():
                 await self._browser.search(action)
-            case More():
-                await self._browser.more()
+            case More(newer=newer):
+                await (self._browser.newer() if newer else self._browser.more())
             case Jump(hit=hit):
                 await self._browser.jump(hit)
             case OwnMessage(command=command, author=author):
