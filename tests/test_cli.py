@@ -56,6 +56,8 @@ PEER = {
     "chats": [],
     "uptime": 5,
     "requests": [],
+    "python": "Python 3.11.2",
+    "tls": "OpenSSL 4.0.0",
 }
 
 
