@@ -6,49 +6,13 @@ of the same names, to which they are handed on as they were typed; here they sta
 wrong one is told before anything is imported.
 """
 
-import argparse
-import textwrap
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from . import __version__
-from .config import ACCEPT_WHOM, check_handle, parse_path
-from .core.errors import UsageError
+from .config import ACCEPT_WHOM
 from .daemon_options import add_peer_options, add_plain_option, add_server_options
 from .message_options import add_recv_options, add_send_options
-
-HELP_COLUMN = 28
-"""Where the help of an option begins."""
-
-HELP_LINE = 78
-"""Columns of a line of help."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are UsageError; help keeps its lines."""
-
-    def __init__(self, **keywords: Any) -> None:
-        super().__init__(
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=HELP_COLUMN),
-            allow_abbrev=False,
-            **keywords,
-        )
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Say what was most likely meant by a word that is none of the choices."""
-        if action.choices is None or value in action.choices:
-            return
-        from difflib import get_close_matches
-
-        known = list(map(str, action.choices))
-        near = get_close_matches(str(value), known, 1)
-        raise argparse.ArgumentError(
-            action,
-            f"there is no {value!r}; " + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"),
-        )
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
+from .option_parts import Parser, add_command, add_json, add_name, add_state, descriptor_of, path_of
 
 
 def make_parser() -> Parser:
@@ -61,7 +25,7 @@ def make_parser() -> Parser:
         epilog="p2pchat COMMAND --help says more about each.",
     )
     parser.add_argument("--version", action="version", version=f"p2pchat {__version__}", help="print it and exit")
-    parser.add_argument("--state", metavar="DIR", type=_path("--state"), help="the peer's directory")
+    parser.add_argument("--state", metavar="DIR", type=path_of("--state"), help="the peer's directory")
     add_plain_option(parser, False)
     parser.set_defaults(command="")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
@@ -89,19 +53,19 @@ def make_parser() -> Parser:
 
 
 def _add_server(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "server",
         "run the rendezvous server",
         "Run the rendezvous server in the foreground: it introduces peers to each other and reads no message. The same "
         "as `twistd -n p2pchat-server`; `twistd p2pchat-server` runs it in the background.",
     )
-    _state(parser, "server")
+    add_state(parser, "server")
     add_server_options(parser)
 
 
 def _add_peer(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "peer",
         "run a peer",
@@ -112,8 +76,8 @@ def _add_peer(commands: Any) -> None:
         "  p2pchat peer --to bob --input notes.txt --transcript chat.txt\n"
         "  make 2>&1 | p2pchat peer --to bob --input - --timeout 600",
     )
-    _state(parser, "peer")
-    _name(parser)
+    add_state(parser, "peer")
+    add_name(parser)
     add_peer_options(parser)
 
 
@@ -121,7 +85,7 @@ def _add_peer(commands: Any) -> None:
 
 
 def _add_join(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "join",
         "join a server",
@@ -130,22 +94,22 @@ def _add_join(commands: Any) -> None:
         "and you are shown its fingerprint to compare.",
     )
     parser.add_argument("link", metavar="LINK", help="p2pchat://HOST:PORT/#KEY, or HOST[:PORT]")
-    _name(parser)
-    _state(parser, "peer")
+    add_name(parser)
+    add_state(parser, "peer")
 
 
 def _add_link(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "link",
         "print the server's join links",
         "Print the links by which peers join the server of this machine, one a line.",
     )
-    _state(parser, "server")
+    add_state(parser, "server")
 
 
 def _add_roster(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "roster",
         "show who is online at the server",
@@ -154,34 +118,34 @@ def _add_roster(commands: Any) -> None:
         'line is {"change": "came", "went" or "changed", "row": {...}}.',
     )
     parser.add_argument("--watch", action="store_true", help="go on and show changes, until Ctrl-C")
-    _json(parser)
-    _state(parser, "server")
+    add_json(parser)
+    add_state(parser, "server")
 
 
 def _add_status(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "status",
         "say how the running server or peer is",
         "Say how the server and the peer of this machine are, as far as they run. Exits with 6 if neither does.",
     )
-    _json(parser)
-    _state(parser, None)
+    add_json(parser)
+    add_state(parser, None)
 
 
 def _add_stop(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "stop",
         "end the running server or peer",
         "End the server and the peer of this machine, as far as they run, and wait until they have. Exits with 6 if "
         "neither runs.",
     )
-    _state(parser, None)
+    add_state(parser, None)
 
 
 def _add_doctor(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "doctor",
         "look what is wrong with your peer",
@@ -191,12 +155,12 @@ def _add_doctor(commands: Any) -> None:
         "has failed.",
         "With --json each finding is one object: check, state (ok, warning, failed, unknown), text, fix.",
     )
-    _json(parser)
-    _state(parser, "peer")
+    add_json(parser)
+    add_state(parser, "peer")
 
 
 def _add_attach(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "attach",
         "a terminal on the running peer",
@@ -204,11 +168,11 @@ def _add_attach(commands: Any) -> None:
         "terminals may. /quit leaves the terminal and not the peer; /stop, or p2pchat stop, ends the peer.",
     )
     add_plain_option(parser)
-    _state(parser, "peer")
+    add_state(parser, "peer")
 
 
 def _add_send(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "send",
         "send a message through the running peer",
@@ -222,11 +186,11 @@ def _add_send(commands: Any) -> None:
         "  make 2>&1 | p2pchat send bob -",
     )
     add_send_options(parser)
-    _state(parser, "peer")
+    add_state(parser, "peer")
 
 
 def _add_recv(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "recv",
         "print what others said to the running peer",
@@ -242,29 +206,31 @@ def _add_recv(commands: Any) -> None:
         "  p2pchat recv --cursor bot --ack 4711   # which ./bot runs",
     )
     add_recv_options(parser)
-    _state(parser, "peer")
+    add_state(parser, "peer")
 
 
 def _add_contact(commands: Any) -> None:
-    group = _add(commands, "contact", "add, list, remove contacts", "Keep contacts, whether or not your peer runs.")
+    group = add_command(
+        commands, "contact", "add, list, remove contacts", "Keep contacts, whether or not your peer runs."
+    )
     group.set_defaults(command="contact")
     kinds = group.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
-    add = _add(
+    add = add_command(
         kinds, "contact add", "keep somebody as a contact", "Keep an id as a contact: its requests are accepted."
     )
     add.add_argument("id", metavar="ID", help="their whole id, as they see it with /whoami")
     add.add_argument("--name", metavar="NAME", default="", help="what you call them")
-    _state(add, "peer")
-    listing = _add(kinds, "contact list", "show the contacts", "Show the contacts.")
-    _json(listing)
-    _state(listing, "peer")
-    remove = _add(kinds, "contact remove", "keep somebody no longer", "Keep somebody no longer as a contact.")
+    add_state(add, "peer")
+    listing = add_command(kinds, "contact list", "show the contacts", "Show the contacts.")
+    add_json(listing)
+    add_state(listing, "peer")
+    remove = add_command(kinds, "contact remove", "keep somebody no longer", "Keep somebody no longer as a contact.")
     remove.add_argument("who", metavar="WHO", help="their name or whole id")
-    _state(remove, "peer")
+    add_state(remove, "peer")
 
 
 def _add_identity(commands: Any) -> None:
-    group = _add(
+    group = add_command(
         commands, "identity", "back up who you are", "Keep your identity safe: who loses its key is somebody else."
     )
     kinds = group.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser, required=True)
@@ -280,34 +246,34 @@ def _add_identity(commands: Any) -> None:
             "Take your identity from an exported file. There must be none yet, and your peer may not run.",
         ),
     ):
-        parser = _add(kinds, f"identity {name}", words, more)
-        parser.add_argument("file", metavar="FILE", type=_path("FILE"), help="the exported identity")
+        parser = add_command(kinds, f"identity {name}", words, more)
+        parser.add_argument("file", metavar="FILE", type=path_of("FILE"), help="the exported identity")
         source = parser.add_mutually_exclusive_group()
         source.add_argument(
             "--passphrase-file",
             metavar="FILE",
-            type=_path("--passphrase-file"),
+            type=path_of("--passphrase-file"),
             help="its first line is the passphrase",
         )
         source.add_argument(
-            "--passphrase-fd", metavar="N", type=_descriptor, help="read the passphrase from this open descriptor"
+            "--passphrase-fd", metavar="N", type=descriptor_of, help="read the passphrase from this open descriptor"
         )
-        _state(parser, "peer")
+        add_state(parser, "peer")
 
 
 def _add_recover(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "recover",
         "save what can be read of a damaged database",
         "Look whether the database of the peer (or server) here is damaged, and if it is, save what can be read into a "
         "new one. The damaged files are kept beside it. Neither may run meanwhile.",
     )
-    _state(parser, None)
+    add_state(parser, None)
 
 
 def _add_notify(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "notify",
         "when and how you are told of messages",
@@ -326,11 +292,11 @@ def _add_notify(commands: Any) -> None:
         "  p2pchat notify hook ~/bin/tell-my-phone",
     )
     parser.add_argument("words", metavar="SETTING", nargs="*", help="a setting and its value")
-    _state(parser, "peer")
+    add_state(parser, "peer")
 
 
 def _add_accept(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "accept",
         "who may chat with you",
@@ -339,11 +305,11 @@ def _add_accept(commands: Any) -> None:
         "it. Somebody whom you accepted already, or keep as a contact, is not asked again.",
     )
     parser.add_argument("whom", metavar="WHOM", nargs="?", choices=ACCEPT_WHOM, help="ask, contacts, or all")
-    _state(parser, "peer")
+    add_state(parser, "peer")
 
 
 def _add_completion(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "completion",
         "print the completion for a shell",
@@ -354,47 +320,4 @@ def _add_completion(commands: Any) -> None:
         "  p2pchat completion fish > ~/.config/fish/completions/p2pchat.fish",
     )
     parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish", "people"), help="bash, zsh, or fish")
-    _state(parser, "peer")
-
-
-# --- parts
-
-
-def _add(commands: Any, command: str, words: str, description: str, epilog: str | None = None) -> Parser:
-    parser: Parser = commands.add_parser(
-        command.rpartition(" ")[2],
-        prog=f"p2pchat {command}",
-        help=words,
-        description=textwrap.fill(description, HELP_LINE, break_on_hyphens=False),
-        epilog=epilog,
-    )
-    parser.set_defaults(command=command)
-    return parser
-
-
-def _state(parser: Parser, role: str | None) -> None:
-    whose = f"the {role}'s directory" if role else "the directory of the one that is meant"
-    parser.add_argument("--state", metavar="DIR", type=_path("--state"), default=argparse.SUPPRESS, help=whose)
-
-
-def _name(parser: Parser) -> None:
-    parser.add_argument("--name", metavar="NAME", type=_handle, help="what you are called there")
-
-
-def _json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs: JSON, one object a line")
-
-
-def _path(option: str) -> Callable[[str], Any]:
-    return lambda text: parse_path(text, option)
-
-
-def _handle(text: str) -> str:
-    check_handle(text)
-    return text
-
-
-def _descriptor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise UsageError(f"--passphrase-fd is {text!r}; give the number of an open descriptor")
-    return int(text)
+    add_state(parser, "peer")
