@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pchat.api import Finding
+from p2pchat.api.health import StoreFacts
 from p2pchat.core.identity import Identity, JoinLink
 from p2pchat.peer import checkup, offline
-from p2pchat.peer.facts import StoreFacts
 from p2pchat.peer.offline import FoundServer
 from p2pchat.server.service import wall_clock
 from p2pchat.storage.directory import StateDirectory

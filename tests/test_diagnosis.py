@@ -17,12 +17,13 @@ from twisted.internet.error import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Finding
+from p2pchat.api.health import LITTLE_ROOM, NO_ROOM, StoreFacts
 from p2pchat.core.errors import EndCode
 from p2pchat.core.messages import Address, DialledBack
 from p2pchat.core.reach import Outcome
 from p2pchat.net.dialler import why_not
-from p2pchat.peer.diagnosis import LITTLE_ROOM, NO_ROOM, diagnose
-from p2pchat.peer.facts import ChatFacts, Facts, PortFacts, ServerFacts, StoreFacts
+from p2pchat.peer.diagnosis import diagnose
+from p2pchat.peer.facts import ChatFacts, Facts, PortFacts, ServerFacts
 from p2pchat.peer.firewall import TOOLS, find_tool, let_in
 from p2pchat.peer.server_trouble import remedy
 

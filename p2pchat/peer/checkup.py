@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from ..api import Finding
+from ..api.health import StoreFacts
 from ..config import DIAL_PORT, LISTEN_PORT
 from ..core.addresses import written
 from ..core.errors import UserError
@@ -23,7 +24,7 @@ from ..storage.offline import open_offline
 from ..storage.peer_tables import PEER_SCHEMA
 from ..storage.servers import Server
 from .diagnosis import diagnose
-from .facts import Facts, PortFacts, ServerFacts, StoreFacts
+from .facts import Facts, PortFacts, ServerFacts
 from .firewall import find_tool
 from .probe import probe_server
 from .server_host import ServerState

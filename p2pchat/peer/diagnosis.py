@@ -6,12 +6,12 @@ could, and `unknown` where nobody could be asked.
 """
 
 from collections.abc import Iterator
-from shlex import quote
 
 from ..api import Finding
+from ..api.health import failed, ok, span, store_findings, unknown, warning
 from ..core.addresses import unmap, written
 from ..core.reach import Outcome, outcome_of
-from .facts import Facts, PortFacts, ServerFacts, StoreFacts
+from .facts import Facts, PortFacts, ServerFacts
 from .firewall import let_in
 from .server_host import ServerState
 from .server_trouble import remedy
@@ -25,14 +25,7 @@ CLOCK_WRONG = 24 * 3600 * 1000
 EXPIRES_SOON = 14 * 24 * 3600 * 1000
 """ms before the end of a certificate: authorities and their tools renew a month before it."""
 
-LITTLE_ROOM = 1024**3
-"""Bytes: below that a large file of somebody else fills the disk any day."""
-
-NO_ROOM = 64 * 1024**2
-"""Bytes: what waits for delivery may take 256 MiB."""
-
 HYBRID = "X25519MLKEM768"
-PRIVATE = 0o700
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
@@ -46,24 +39,8 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         _dialling(facts),
         *_paths(facts),
         _key_agreement(facts),
-        *_store(facts.store),
+        *store_findings(facts.store),
     )
-
-
-def _ok(check: str, text: str) -> Finding:
-    return Finding(check=check, state="ok", text=text)
-
-
-def _warning(check: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, state="warning", text=text, fix=fix)
-
-
-def _failed(check: str, text: str, fix: str) -> Finding:
-    return Finding(check=check, state="failed", text=text, fix=fix)
-
-
-def _unknown(check: str, text: str, fix: str = "") -> Finding:
-    return Finding(check=check, state="unknown", text=text, fix=fix)
 
 
 # --- servers
@@ -72,7 +49,7 @@ def _unknown(check: str, text: str, fix: str = "") -> Finding:
 def _servers(facts: Facts) -> Iterator[Finding]:
     if not facts.servers:
         fix = "p2pchat join LINK, with the link that a server's operator gives you"
-        yield _warning("server", "no server is joined: you find only those whose address you type", fix)
+        yield warning("server", "no server is joined: you find only those whose address you type", fix)
     for server in facts.servers:
         yield _server(server)
 
@@ -80,39 +57,39 @@ def _servers(facts: Facts) -> Iterator[Finding]:
 def _server(server: ServerFacts) -> Finding:
     if server.state == ServerState.ONLINE.value:
         seen = f", which sees this peer as {server.observed.host}" if server.observed is not None else ""
-        return _ok("server", f"{server.address} is there{seen}")
+        return ok("server", f"{server.address} is there{seen}")
     if server.state == ServerState.CONNECTING.value:
-        return _unknown("server", f"{server.address} is being dialled", "ask again in a moment")
+        return unknown("server", f"{server.address} is being dialled", "ask again in a moment")
     text, fix = remedy(server.address, server.port, server.reason)
-    return _failed("server", text, fix)
+    return failed("server", text, fix)
 
 
 def _clocks(facts: Facts) -> Iterator[Finding]:
     told = [(server, server.ahead) for server in facts.servers if server.ahead is not None]
     if facts.servers and not told:
-        yield _unknown("clock", "no server has told its time")
+        yield unknown("clock", "no server has told its time")
     for server, ahead in told:
         if abs(ahead) < CLOCK_OFF:
-            yield _ok("clock", f"this clock and that of {server.host} agree")
+            yield ok("clock", f"this clock and that of {server.host} agree")
             continue
-        text = f"this clock is {_span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} that of {server.host}"
+        text = f"this clock is {span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} that of {server.host}"
         fix = "sudo timedatectl set-ntp true, on whichever of the two machines is wrong (see: date)"
-        yield (_failed if abs(ahead) >= CLOCK_WRONG else _warning)("clock", text, fix)
+        yield (failed if abs(ahead) >= CLOCK_WRONG else warning)("clock", text, fix)
 
 
 def _certificates(facts: Facts) -> Iterator[Finding]:
     for server in facts.servers:
         if not server.certified:
-            yield _ok("certificate", f"{server.host} is known by its own key, which does not expire")
+            yield ok("certificate", f"{server.host} is known by its own key, which does not expire")
         elif server.expires is None:
-            yield _unknown("certificate", f"{server.host} has not shown its certificate since this peer started")
+            yield unknown("certificate", f"{server.host} has not shown its certificate since this peer started")
         elif server.expires - facts.wall > EXPIRES_SOON:
-            yield _ok("certificate", f"that of {server.host} is good for {_span(server.expires - facts.wall)} more")
+            yield ok("certificate", f"that of {server.host} is good for {span(server.expires - facts.wall)} more")
         else:
             left = server.expires - facts.wall
-            text = f"that of {server.host} ends in {_span(left)}" if left > 0 else f"that of {server.host} has expired"
+            text = f"that of {server.host} ends in {span(left)}" if left > 0 else f"that of {server.host} has expired"
             fix = "tell its operator to renew it, and to restart p2pchat server with the new --certificate"
-            yield (_warning if left > 0 else _failed)("certificate", text, fix)
+            yield (warning if left > 0 else failed)("certificate", text, fix)
 
 
 # --- ports
@@ -123,31 +100,31 @@ def _listening(ports: PortFacts) -> Finding:
     who = f"see who has it: sudo ss -ltnp 'sport = :{wanted}'; stop that, or choose another with --listen-port"
     if not ports.running:
         if wanted in ports.taken:
-            return _warning("listen", f"port {wanted} is taken: your peer will listen on another one", who)
-        return _ok("listen", f"port {wanted} is free" if wanted else "any port will do")
+            return warning("listen", f"port {wanted} is taken: your peer will listen on another one", who)
+        return ok("listen", f"port {wanted} is free" if wanted else "any port will do")
     if not ports.listens:
-        return _failed("listen", "this peer listens nowhere", "end it with p2pchat stop, and start it again")
+        return failed("listen", "this peer listens nowhere", "end it with p2pchat stop, and start it again")
     where = ", ".join(written(address) for address in ports.listens)
     if wanted and all(address.port != wanted for address in ports.listens):
-        return _warning("listen", f"port {wanted} was taken: listening on {where}, which the roster tells", who)
-    return _ok("listen", f"on {where}")
+        return warning("listen", f"port {wanted} was taken: listening on {where}, which the roster tells", who)
+    return ok("listen", f"on {where}")
 
 
 def _dialling(facts: Facts) -> Finding:
     wanted = facts.ports.dial_port
     if not facts.ports.running:
         if wanted in facts.ports.taken:
-            return _warning("dial", f"port {wanted} is taken: your peer will dial from any port", _who_dials(wanted))
-        return _ok("dial", f"port {wanted} is free" if wanted else "from any port, as you wished")
+            return warning("dial", f"port {wanted} is taken: your peer will dial from any port", _who_dials(wanted))
+        return ok("dial", f"port {wanted} is free" if wanted else "from any port, as you wished")
     used = next((server.own.port for server in facts.servers if server.own is not None), None)
     if not wanted:
-        return _ok("dial", "from any port, as you wished")
+        return ok("dial", "from any port, as you wished")
     if used is None:
-        return _unknown("dial", f"from port {wanted}, once a server can be dialled")
+        return unknown("dial", f"from port {wanted}, once a server can be dialled")
     if used == wanted:
-        return _ok("dial", f"from port {wanted}")
+        return ok("dial", f"from port {wanted}")
     text = f"port {wanted} could not be used: dialling from {used}, which is no help through NAT"
-    return _warning("dial", text, _who_dials(wanted))
+    return warning("dial", text, _who_dials(wanted))
 
 
 def _who_dials(port: int) -> str:
@@ -162,11 +139,11 @@ def _who_dials(port: int) -> str:
 
 def _reach(facts: Facts) -> Iterator[Finding]:
     if not facts.ports.running:
-        yield _unknown("reach", "only a peer that runs can be dialled back", "start your peer, and ask again")
+        yield unknown("reach", "only a peer that runs can be dialled back", "start your peer, and ask again")
         return
     there = [server for server in facts.servers if server.state == ServerState.ONLINE.value]
     if not there:
-        yield _unknown("reach", "no server is there that could dial back")
+        yield unknown("reach", "no server is there that could dial back")
     for server in there:
         yield _reached(server, facts.ports)
 
@@ -174,29 +151,29 @@ def _reach(facts: Facts) -> Iterator[Finding]:
 def _reached(server: ServerFacts, ports: PortFacts) -> Finding:
     if not server.answers:
         fix = "its operator can install a newer p2pchat"
-        return _unknown("reach", f"{server.host} cannot dial back: it is older than this peer", fix)
+        return unknown("reach", f"{server.host} cannot dial back: it is older than this peer", fix)
     if server.dialled is None:
-        return _unknown("reach", f"{server.host} did not say whether it reached this peer", "ask again in a minute")
+        return unknown("reach", f"{server.host} did not say whether it reached this peer", "ask again in a minute")
     outcome, dialled = outcome_of(server.dialled.code), server.dialled.address
     where = written(dialled) if dialled is not None else "this peer"
     match outcome:
         case Outcome.REACHED:
             word = "; it is on this very machine, so that says nothing of others" if server.local else ""
-            return _ok("reach", f"{server.host} dialled {where} and reached this peer{word}")
+            return ok("reach", f"{server.host} dialled {where} and reached this peer{word}")
         case Outcome.LATER:
-            return _unknown("reach", f"{server.host} was asked a moment ago", "ask again in a minute")
+            return unknown("reach", f"{server.host} was asked a moment ago", "ask again in a minute")
         case Outcome.NOT_DIALLED:
             fix = "listen on a port from 1024 on: --listen-port 6666"
-            return _warning("reach", f"{server.host} may not dial the port on which this peer listens", fix)
+            return warning("reach", f"{server.host} may not dial the port on which this peer listens", fix)
         case Outcome.UNKNOWN:
-            return _unknown("reach", f"{server.host} answers in words of a newer version", "install a newer p2pchat")
+            return unknown("reach", f"{server.host} answers in words of a newer version", "install a newer p2pchat")
     said = {
         Outcome.SILENT: f"nobody answers at {where}: others cannot reach this peer there",
         Outcome.REFUSED: f"{where} refuses connections: others cannot reach this peer there",
         Outcome.UNREACHABLE: f"the way to {where} is closed: others cannot reach this peer there",
         Outcome.OTHER: f"something else answers at {where}: others do not reach this peer there",
     }
-    return _failed("reach", said[outcome], _opening(server, ports))
+    return failed("reach", said[outcome], _opening(server, ports))
 
 
 def _opening(server: ServerFacts, ports: PortFacts) -> str:
@@ -229,10 +206,10 @@ def _paths(facts: Facts) -> Iterator[Finding]:
     if not facts.ports.running:
         return
     if not facts.chats:
-        yield _ok("paths", "no chat has a link now; this version knows direct links, and no relay yet")
+        yield ok("paths", "no chat has a link now; this version knows direct links, and no relay yet")
         return
     listed = ", ".join(f"{chat.name} ({chat.path or 'direct'})" for chat in facts.chats)
-    yield _ok("paths", f"open to {listed}; this version knows direct links, and no relay yet")
+    yield ok("paths", f"open to {listed}; this version knows direct links, and no relay yet")
 
 
 def _key_agreement(facts: Facts) -> Finding:
@@ -242,56 +219,7 @@ def _key_agreement(facts: Facts) -> Finding:
     if classical:
         fix = "whoever runs the other side: OpenSSL 3.5 or newer (pip install --upgrade pyOpenSSL cryptography)"
         text = f"the link to {', '.join(classical)} is without post-quantum key agreement"
-        return _warning("post-quantum", text, fix)
+        return warning("post-quantum", text, fix)
     if any(group for _, group in links):
-        return _ok("post-quantum", f"all links agree with {HYBRID} ({facts.openssl})")
-    return _ok("post-quantum", f"no link to judge; {facts.openssl} offers {HYBRID} first")
-
-
-# --- the disk
-
-
-def _store(store: StoreFacts) -> Iterator[Finding]:
-    if store.refusal:
-        # It says itself what to do.
-        yield _failed("store", store.refusal, "")
-    elif store.fault is None:
-        yield _unknown("store", "checking the database takes longer than a minute", "ask again later")
-    elif store.fault:
-        fix = f"p2pchat stop, keep a copy of {store.path}, then save what can be read: p2pchat recover"
-        yield _failed("store", f"the database is damaged: {store.fault}", fix)
-    else:
-        yield _ok("store", "the database is in order")
-    if store.free is not None:
-        left = f"{_size(store.free)} are free under {store.path}"
-        fix = f"make room on that file system (df -h {quote(store.path)}); nothing is stored, nor sent, without it"
-        if store.free >= LITTLE_ROOM:
-            yield _ok("disk", left)
-        else:
-            yield (_failed if store.free < NO_ROOM else _warning)("disk", f"only {left}", fix)
-    if store.mode is not None:
-        yield _directory(store, store.mode)
-
-
-def _directory(store: StoreFacts, mode: int) -> Finding:
-    if store.network is not None:
-        fix = "keep it on a disk of this machine: --state DIR"
-        return _failed("state", f"{store.path} is on a network file system ({store.network}): locks do not hold", fix)
-    if not store.owned:
-        return _failed("state", f"{store.path} belongs to another user", f'sudo chown -R "$USER" {quote(store.path)}')
-    if mode & ~PRIVATE:
-        return _failed("state", f"{store.path} is open to others (mode {mode:04o})", f"chmod 700 {quote(store.path)}")
-    return _ok("state", f"{store.path} is closed to others")
-
-
-def _span(milliseconds: int) -> str:
-    """A length of time, roughly."""
-    seconds = milliseconds // 1000
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count // 1024**2} MiB"
+        return ok("post-quantum", f"all links agree with {HYBRID} ({facts.openssl})")
+    return ok("post-quantum", f"no link to judge; {facts.openssl} offers {HYBRID} first")

@@ -3,6 +3,7 @@
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 
 from ..api import Findings
+from ..api.health import StoreFacts
 from ..config import PeerSettings
 from ..core.errors import StoreError
 from ..core.messages import DialledBack
@@ -11,7 +12,7 @@ from ..net.tls import openssl_version
 from ..storage.health import Room, look_at
 from ..storage.peer_tables import PeerTables
 from .diagnosis import diagnose
-from .facts import ChatFacts, Facts, PortFacts, ServerFacts, StoreFacts
+from .facts import ChatFacts, Facts, PortFacts, ServerFacts
 from .firewall import find_tool
 from .peer import Peer
 from .server_link import ServerLink

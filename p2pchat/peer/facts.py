@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..api.health import StoreFacts
 from ..core.messages import Address, DialledBack
 
 
@@ -62,24 +63,6 @@ class ChatFacts:
     name: str
     path: str
     group: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFacts:
-    """The state directory and the database in it."""
-
-    path: str
-    fault: str | None = ""
-    """What is wrong with the database; empty: nothing; None: it was not found out in time."""
-    refusal: str = ""
-    """Why it cannot be used at all, and what to do: the line of whoever refused it."""
-    free: int | None = None
-    """Bytes left on its file system."""
-    mode: int | None = None
-    """Permission bits of the directory."""
-    owned: bool = True
-    network: str | None = None
-    """The type of its file system, if that is a network's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
