@@ -148,15 +148,17 @@ def _add_doctor(commands: Any) -> None:
     parser = add_command(
         commands,
         "doctor",
-        "look what is wrong with your peer",
+        "look what is wrong with your peer, or your server",
         "Look whether everything is well with your peer: servers, their clocks and certificates, whether others can "
         "reach it (a server that is asked to dials it back once), ports, links, store. What is wrong is said with what "
-        "to do about it. Through the peer if it runs, otherwise as far as that goes without. Exits with 1 if a check "
-        "has failed.",
+        "to do about it. Through the peer if it runs, otherwise as far as that goes without. With --server: whether "
+        "everything is well with the server of this machine: port, join links, certificate, clock, room for peers, "
+        "store. Exits with 1 if a check has failed.",
         "With --json each finding is one object: check, state (ok, warning, failed, unknown), text, fix.",
     )
+    parser.add_argument("--server", action="store_true", help="examine the server of this machine, not the peer")
     add_json(parser)
-    add_state(parser, "peer")
+    add_state(parser, None)
 
 
 def _add_attach(commands: Any) -> None:

@@ -62,7 +62,16 @@ LAYERS: dict[str, set[str]] = {
 
 LATE: dict[str, set[str]] = {
     "oneshot": {
-        *("peer.backup", "peer.checkup", "peer.offline", "peer.probe", "peer.recovery", "server.offline"),
+        *(
+            "peer.backup",
+            "peer.checkup",
+            "peer.offline",
+            "peer.probe",
+            "peer.recovery",
+            "server.checkup",
+            "server.diagnosis",
+            "server.offline",
+        ),
         *("server.recovery", "storage.directory"),
         *("manual.completion", "tap.attach", "tap.once"),
     }

@@ -1,16 +1,19 @@
-"""`p2pchat doctor`: whether everything is well with the peer here, whether or not it runs."""
+"""`p2pchat doctor`: whether everything is well with the peer here (or the server), whether or not it runs."""
 
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from ..api import Examine, Finding, Findings
+from ..api import Examine, Finding, Findings, ServerReport, Status
+from ..config import Role
 from ..core.errors import NotRunning, UserError
 from ..net.local_client import LocalClient
 from ..ui.findings import finding_lines
 from .output import print_json, print_lines, state_of
+from .server_doctor import examine_server
 
 PATIENCE = 120.0
 """Seconds for a peer to answer: it waits a minute for its disk."""
@@ -21,11 +24,17 @@ START_WITHIN = 10.0
 
 START_POLL = 0.1
 
+AnswerT = TypeVar("AnswerT")
+
 
 def doctor(options: Namespace) -> None:
     """Say what was found; fails if something is wrong."""
-    state = state_of(options, "peer")
-    findings = _running(state) or _offline(state)
+    if options.server:
+        state = state_of(options, "server")
+        findings = examine_server(state, _asked(state, "server", lambda held: held.call(Status(), ServerReport)))
+    else:
+        state = state_of(options, "peer")
+        findings = _running(state) or _offline(state)
     if options.json:
         print_json(findings)
     else:
@@ -36,18 +45,27 @@ def doctor(options: Namespace) -> None:
 
 
 def _running(state: Path) -> Sequence[Finding]:
-    """What the peer that runs says; nothing if none does, or if it answers not even after a start's time."""
+    """What the peer that runs says; nothing if none does."""
+
+    def examine(peer: LocalClient) -> Sequence[Finding]:
+        _progress("examining the peer that runs here; its servers are asked to dial it back ...")
+        return peer.call(Examine(), Findings).findings
+
+    return _asked(state, "peer", examine) or ()
+
+
+def _asked(state: Path, role: Role, ask: Callable[[LocalClient], AnswerT]) -> AnswerT | None:
+    """What the daemon there says; None if none runs, or if it answers not even after a start's time."""
     from ..storage.directory import holder
 
     end = time.monotonic() + START_WITHIN
     while True:
         try:
-            with LocalClient(state, "peer", PATIENCE) as peer:
-                _progress("examining the peer that runs here; its servers are asked to dial it back ...")
-                return peer.call(Examine(), Findings).findings
+            with LocalClient(state, role, PATIENCE) as held:
+                return ask(held)
         except NotRunning:
             if holder(state) is None or time.monotonic() > end:
-                return ()
+                return None
         time.sleep(START_POLL)
 
 

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import apsw
 
+from p2pchat.storage.health import Integrity
 from p2pchat.storage.query import changed, row, rows
 from p2pchat.storage.schema import Schema
 from p2pchat.storage.settings import Settings
@@ -191,6 +192,7 @@ class ServerTables:
     """Typed, synchronous access to a server's database over one connection; see `PeerTables`."""
 
     def __init__(self, connection: apsw.Connection) -> None:
+        self.integrity = Integrity(connection)
         self.settings = Settings(connection)
         self.handles = Handles(connection)
         self.bans = Bans(connection)
