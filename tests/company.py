@@ -26,7 +26,8 @@ from p2pchat.api import Command, Event, Reply
 from p2pchat.config import PeerSettings
 from p2pchat.core.identity import Identity, format_id, id_of
 from p2pchat.core.messages import VERSION, Address, Hello
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 from p2pchat.core.trust import Policy, Scope
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, LinkKeeper, Sweep

@@ -25,7 +25,8 @@ from p2pchat.core.effects import (
 from p2pchat.core.entries import conversation_of, first_head, next_head, reset_entry, stream_name, text_entry
 from p2pchat.core.errors import RemoteProtocolError
 from p2pchat.core.messages import Accept, Entry, Holding, Message, Refused, Seen, Select
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 
 from .examples import ALICE, BOB, HELLO, WALL
 

@@ -12,7 +12,8 @@ from twisted.trial.unittest import TestCase
 
 from p2pchat.core.identity import Identity
 from p2pchat.core.messages import Message
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 from p2pchat.net.admission import Admission, AdmissionLimits, IPAddress
 from p2pchat.net.certificates import Credentials, own_credentials
 from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep

@@ -36,7 +36,8 @@ from p2pchat.core.messages import (
 )
 from p2pchat.core.records import make_record
 from p2pchat.core.roster_view import RosterView
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.dialler import Dialler, DiallerFactory

@@ -29,7 +29,8 @@ from p2pchat.core.messages import (
     decode,
     encode,
 )
-from p2pchat.core.session import Session, Side, State
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side, State
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS

@@ -18,7 +18,7 @@ from zope.interface import provider
 from p2pchat import api
 from p2pchat.core.errors import EndCode
 from p2pchat.core.identity import Identity
-from p2pchat.core.session import State
+from p2pchat.core.states import State
 from p2pchat.net.admission import Refusal
 from p2pchat.net.records import MOST_DEBT
 from p2pchat.net.tls import PEER_PROTOCOL, RELAY_PROTOCOL, SERVER_PROTOCOL

@@ -8,7 +8,7 @@ from p2pchat.core.errors import EndCode
 from p2pchat.core.framing import encode_frame
 from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
-from p2pchat.core.session import State
+from p2pchat.core.states import State
 from p2pchat.core.trust import Policy
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 
 from p2pchat.core.errors import EndCode
 from p2pchat.core.messages import Address, Ask
-from p2pchat.core.session import Side
+from p2pchat.core.states import Side
 from p2pchat.net.admission import Admission, AdmissionLimits, Refusal
 from p2pchat.net.connection import Connection, Sweep
 from p2pchat.net.listener import ListenerFactory, listen

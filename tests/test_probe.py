@@ -11,7 +11,8 @@ from twisted.trial.unittest import TestCase
 from p2pchat.core.errors import EndCode, UserError
 from p2pchat.core.identity import Domain, Identity
 from p2pchat.core.messages import VERSION, Address, Hello, Message, ServerHello
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 from p2pchat.net.admission import Admission, AdmissionLimits
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep

@@ -31,7 +31,8 @@ from p2pchat.core.messages import (
     Watch,
 )
 from p2pchat.core.records import check_record, make_record
-from p2pchat.core.session import Session, Side
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.incidents import IncidentLog

@@ -34,7 +34,8 @@ from p2pchat.core.messages import (
     encode,
     tag_of,
 )
-from p2pchat.core.session import Session, Side, State
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side, State
 
 from . import examples
 from .examples import ENTRIES, EXAMPLES, SIGNED, STREAM

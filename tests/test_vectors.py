@@ -26,7 +26,8 @@ from p2pchat.core.identity import (
     verify,
 )
 from p2pchat.core.messages import MESSAGES, Entry, Have, Hello, Message, Ping, Pong, Window, decode, encode, tag_of
-from p2pchat.core.session import Session, Side, State
+from p2pchat.core.session import Session
+from p2pchat.core.states import Side, State
 
 FILE = Path(__file__).parent.parent / "docs" / "vectors.json"
 VECTORS: dict[str, Any] = json.loads(FILE.read_text("ascii"))

@@ -16,7 +16,7 @@ from p2pchat.config import PeerSettings
 from p2pchat.core.entries import conversation_of, first_head, next_head, stream_name, text_entry
 from p2pchat.core.identity import Identity, JoinLink, format_id
 from p2pchat.core.messages import Address, Registered
-from p2pchat.core.session import State
+from p2pchat.core.states import State
 from p2pchat.net.admission import Admission, AdmissionLimits
 from p2pchat.net.certificates import own_credentials
 from p2pchat.net.connection import Connection

@@ -21,7 +21,8 @@ from zope.interface import implementer
 from ..core.addresses import unmap
 from ..core.errors import EndCode, HandshakeRefused, RemoteProtocolError
 from ..core.messages import Address, Bye, Entry, Hello, Message, Reject, ServerHello
-from ..core.session import HELLO_WITHIN, Session, State
+from ..core.session import HELLO_WITHIN, Session
+from ..core.states import State
 from .admission import promote, report
 from .records import IMetered
 from .sockets import set_link_options

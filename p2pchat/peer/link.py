@@ -23,7 +23,8 @@ from ..core.messages import (
     Reject,
     Select,
 )
-from ..core.session import Session, Side, State
+from ..core.session import Session
+from ..core.states import Side, State
 from ..core.trust import Scope
 from ..net.connection import Connection, Ending
 from ..net.tls import Authenticated

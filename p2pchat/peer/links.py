@@ -20,7 +20,7 @@ from ..core.budget import Budget
 from ..core.errors import EndCode, HandshakeRefused, UserError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Entry, Hello, Message, Record, Select
-from ..core.session import State
+from ..core.states import State
 from ..core.trust import (
     REQUEST_LASTS,
     Answer,

@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from ..core.errors import EndCode, HandshakeRefused, UserError
 from ..core.identity import DEFAULT_SERVER_PORT, Domain, Identity, id_of, verify
 from ..core.messages import VERSION, Hello, Message, ServerHello
-from ..core.session import Session, Side
+from ..core.session import Session
+from ..core.states import Side
 from ..net.certificates import own_credentials
 from ..net.connection import Connection, Ending, LinkKeeper, Sweep
 from ..net.dialler import Dialler, why_not

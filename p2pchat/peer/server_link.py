@@ -36,7 +36,8 @@ from ..core.messages import (
 )
 from ..core.records import check_record, make_record, next_counter
 from ..core.roster_view import RosterView
-from ..core.session import Session, Side
+from ..core.session import Session
+from ..core.states import Side
 from ..net.connection import Connection, Ending, LinkKeeper
 from ..net.dialler import Dialler, why_not
 from ..net.tls import Authenticated, ServerDiallerTLS

@@ -28,7 +28,8 @@ from ..core.messages import (
 )
 from ..core.reach import Outcome
 from ..core.records import check_record
-from ..core.session import DEAD_AFTER, Side
+from ..core.session import DEAD_AFTER
+from ..core.states import Side
 from ..core.watchers import Watcher
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from ..core.messages import DIAL_BACK, VERSION, Address, Message, ServerHello, S
 from ..core.reach import Outcome, door
 from ..core.records import read_record
 from ..core.roster import Roster
-from ..core.session import Session, Side
+from ..core.session import Session
+from ..core.states import Side
 from ..net.admission import source_of
 from ..net.connection import Connection, Ending, LinkKeeper, Sweep
 from ..net.incidents import IncidentLog
