@@ -44,6 +44,22 @@ class AttachTests(Background):
         second.wait_for("alice#2 to bob (queued): two")
         self.assertFalse((self.directory / "alice" / "attach.log").exists())
 
+    def test_detach(self) -> None:
+        """/version tells both processes, /ping and /reconnect go to the peer, /detach leaves, and the peer goes on."""
+        terminal = self.attached()
+        terminal.type("/version")
+        terminal.wait_for("this terminal: p2pchat ")
+        terminal.wait_for(f"the peer, pid {self.status('alice')['pid']}: p2pchat ")
+        terminal.type("/ping")
+        terminal.wait_for("no server was joined")
+        terminal.type("/connect bob")
+        terminal.wait_for("[bob] >")
+        terminal.type("/reconnect bob")
+        terminal.wait_for("dialling bob ...")
+        terminal.type("/detach")
+        self.assertEqual(terminal.wait(), 0)
+        self.assert_alive()
+
     def test_terminals_that_die(self) -> None:
         """A terminal that is closed, killed or stopped harms no peer; one that goes on is told what it missed."""
         hanging, killed, stopped = (self.attached() for _ in range(3))
