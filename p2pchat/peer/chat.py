@@ -141,6 +141,7 @@ class Chat:
         """This link was selected; the one before is not used any more."""
         self._early = []
         self._inbox.drop()
+        self._outbox.drop()
         self._fetching.drop()
         self._selected = Selected(link)
         self._run(self._open(self._selected))
@@ -151,6 +152,7 @@ class Chat:
             self._selected = None
             self._early = []
             self._inbox.drop()
+            self._outbox.drop()
             self._fetching.drop()
 
     def pump(self) -> None:

@@ -169,6 +169,10 @@ class Outbox:
             selected.exchange.appended(outgoing)
             self.pump()
 
+    def drop(self) -> None:
+        """The link is gone: what waits is read from the disk for the next one."""
+        self._unsent.clear()
+
     def pump(self) -> None:
         """Send what waits, as far as the window and the transport take it."""
         if not self._loading and self._next() is not None:
