@@ -147,8 +147,8 @@ MUTANTS = (
     Mutant(
         "entries are taken from a link that is not selected",
         "p2pchat/peer/chat.py",
-        "        if selected is None or link is not selected.link or not link.alive:\n            return\n",
-        "        if selected is None:\n            return\n",
+        "        if selected is None or link is not selected.link or not link.alive:\n            return None\n",
+        "        if selected is None:\n            return None\n",
         ("tests.test_links",),
     ),
     Mutant(
@@ -156,6 +156,7 @@ MUTANTS = (
         "p2pchat/peer/inbox.py",
         "        self._received = []\n\n    async def _store_all",
         "        pass\n\n    async def _store_all",
+        ("tests.test_chat",),
     ),
     Mutant(
         "loseConnection for abort",

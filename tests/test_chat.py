@@ -390,6 +390,20 @@ class SelectTests(ChatTestCase):
         self.world.run()
         self.assert_said("hello")
 
+    def test_what_waits_behind_a_batch_of_the_older_link(self) -> None:
+        """What came over an older link, and waits for the disk, is dropped with it: it comes again over the next."""
+        wire = self.world.connect()
+        self.world.run()
+        for text in ("first", "second"):
+            self.alice.chat.say(text)
+            self.alice.executor.run()
+            # The first is on its way to Bob's disk from then on, and the second waits for it.
+            wire.carry("alice")
+        wire.cut()
+        self.world.connect()
+        self.world.run()
+        self.assert_said("first", "second")
+
 
 class WindowTests(ChatTestCase):
     def test_first_window(self) -> None:

@@ -181,8 +181,8 @@ class Chat:
 
     def receive(self, link: ChatLink, message: Message) -> None:
         """A message of a conversation; what comes over another link than the selected one is dropped."""
-        selected = self._selected
-        if selected is None or link is not selected.link or not link.alive:
+        selected = self._selected_as(link)
+        if selected is None:
             return
         if selected.exchange is None:
             self._keep_early(link, message)
@@ -199,9 +199,10 @@ class Chat:
 
     def receive_entries(self, link: ChatLink, entries: Sequence[Entry]) -> None:
         """Entries that came together; otherwise like `receive`."""
-        if self._selected is None or link is not self._selected.link or not link.alive:
+        selected = self._selected_as(link)
+        if selected is None:
             return
-        exchange = self._selected.exchange
+        exchange = selected.exchange
         if exchange is None:
             self._keep_early(link, entries[0])
             return
@@ -219,6 +220,13 @@ class Chat:
             self._inbox.take(received)
         if broken is not None:
             link.fail(broken.code, str(broken))
+
+    def _selected_as(self, link: ChatLink) -> Selected | None:
+        """What is selected, if it is this link and lives."""
+        selected = self._selected
+        if selected is None or link is not selected.link or not link.alive:
+            return None
+        return selected
 
     def _keep_early(self, link: ChatLink, message: Message) -> None:
         if isinstance(message, Entry):
