@@ -96,14 +96,18 @@ class Chatter:
         return {"seconds": time.perf_counter() - started}
 
     async def _paced(self, rate: int, seconds: float, size: int) -> Answer:
-        """Say so many a second; how many that were."""
+        """Say so many a second; how many that were, once all of them are delivered."""
         started, said = self._reactor.seconds(), 0
+        self._missing = 0
         while (passed := self._reactor.seconds() - started) < seconds:
             due = int(passed * rate) + 1
             for _ in range(due - said):
+                self._missing += 1
                 self._say(size)
             said = due
             await deferLater(self._reactor, 1 / rate)
+        if self._missing:
+            await self._expect(self._missing)
         return {"said": said}
 
     async def _search(self, words: str, inside: bool) -> Answer:
@@ -142,7 +146,7 @@ class Chatter:
                 self._missing -= len(numbers)
                 for _ in numbers[: len(self._more)]:
                     self._say(self._more.pop())
-                if self._missing == 0:
+                if self._missing == 0 and not self._delivered.called:
                     self._delivered.callback(None)
             case api.Problem(text=text) | api.Ended(reason=text):
                 print(text, file=sys.stderr)
