@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 
 from tests.background import P2PCHAT, Background
 from tests.terminals import PATIENCE, Terminal
@@ -71,6 +72,22 @@ class AttachTests(Background):
         os.kill(stopped.process.pid, signal.SIGCONT)
         stopped.wait_for("all the same")
         self.assert_alive()
+
+    def test_what_comes_first(self) -> None:
+        """The prompt is there before the reactor, and the TLS library that it brings along, are loaded."""
+        lines = (
+            "import os, pathlib, sys, time",
+            "from p2pchat.tap.attach import LateReactor, Terminal",
+            "Terminal(LateReactor(), pathlib.Path('alice'), False).appear()",
+            "time.sleep(0.5)",
+            "print('loaded:', [name for name in ('twisted.internet.reactor', 'OpenSSL') if name in sys.modules])",
+            "os._exit(0)",
+        )
+        words = [sys.executable, "-c", "; ".join(lines)]
+        terminal = Terminal(words, cwd=self.directory, env=self.environment)
+        self.addCleanup(terminal.close)
+        terminal.wait_for("/quit leaves")
+        terminal.wait_for("loaded: []")
 
     def test_ended_at_once(self) -> None:
         """What was typed as soon as the prompt was there is done; a signal then ends it in order, the terminal too."""

@@ -55,6 +55,11 @@ def attach_terminal(state: Path, plain: bool = False) -> None:
 class LateReactor:
     """The reactor, loaded by whoever asks it for something first; another thread that asks meanwhile waits."""
 
+    @staticmethod
+    def seconds() -> float:
+        """What the reactor will have for a clock, too."""
+        return time.monotonic()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._load(), name)
 
