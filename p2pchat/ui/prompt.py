@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 WAITING_LINES = 50_000
 """Lines that wait for a stalled terminal at most; what comes then is left out, and that is said."""
 
-AT_ONCE = 500
+AT_ONCE = 150
 CHARACTERS_AT_ONCE = 32_768
 """Lines, and characters in them, written before the input line is drawn again: some milliseconds of work."""
 
-BETWEEN_PRINTS = 0.1
-"""Seconds of which keys have all: however fast lines arrive, the input line is put away no more often."""
+BETWEEN_PRINTS, BETWEEN_BATCHES = 0.1, 0.03
+"""Seconds of which keys have all: the input line is put away no more often, nor where more wait than go at once."""
 
 BETWEEN_BARS = 0.1
 """Seconds from the first change to the bar that shows it: a stream of events is one change."""
@@ -108,7 +108,7 @@ class Prompt(Service):
         """What `ring` was given last, until the terminal has it."""
         self._clearing = False
         self._kicked = False
-        self._printed_at = 0.0
+        self._print_at = 0.0
         self.has_begun = False
         self._closing = False
         self._ended = Deferred[None]()
@@ -352,7 +352,7 @@ class Prompt(Service):
         app = self._app
         if app is not None and app.loop is not None and app.is_running and not self._kicked and self._lines:
             self._kicked = True
-            app.create_background_task(self._print(self._printed_at + BETWEEN_PRINTS - app.loop.time()))
+            app.create_background_task(self._print(self._print_at - app.loop.time()))
 
     async def _print(self, pause: float) -> None:
         assert self._app is not None and self._surface is not None
@@ -364,7 +364,8 @@ class Prompt(Service):
         self._app.renderer.erase()
         self._write(self._take())
         self._app._redraw()  # at once, as in_terminal() does: a moment without an input line would flicker
-        self._printed_at = asyncio.get_running_loop().time()
+        pause = BETWEEN_BATCHES if self._lines else BETWEEN_PRINTS
+        self._print_at = asyncio.get_running_loop().time() + pause
         self._kicked = False
         self._kick()
 
