@@ -19,9 +19,11 @@ class AttachTests(Background):
         self.run_p2pchat("contact", "add", NOBODY, "--name", "bob", "--state", "alice")
 
     def attached(self) -> Terminal:
+        """A terminal that has heard from the peer: it is told everything that happens from then on."""
         terminal = self.attach("alice")
         terminal.wait_for("/quit leaves, /stop ends the peer")
         terminal.wait_for("\n>")
+        terminal.wait_for("alice |")
         return terminal
 
     def assert_alive(self) -> None:

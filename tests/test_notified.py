@@ -43,7 +43,7 @@ class NotifiedTests(Background):
         other = self.attach("alice")
         for terminal in (alice, other):
             terminal.wait_for("/quit leaves")
-            terminal.wait_for("\n>")
+            terminal.wait_for("alice |")
         self.assertNotIn("\a", alice.told)
         self.run_p2pchat("send", "alice", "are you there?", "--state", "bob")
         alice.wait_for("\a")
