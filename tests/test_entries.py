@@ -153,6 +153,9 @@ class JudgeTests(SynchronousTestCase):
         )
         for changes in bad:
             self.assertEqual(self.judged(**changes), RefusalCode.MALFORMED, changes)
+        for missing in GOOD:
+            data = pack({name: value for name, value in GOOD.items() if name != missing})
+            self.assertEqual(judge(data).refusal, RefusalCode.MALFORMED, missing)
         for data in (b"", b"\xc0", b"\x80", pack(GOOD) + b"\0", pack(GOOD)[:-1]):
             self.assertEqual(judge(data).refusal, RefusalCode.MALFORMED, data)
 

@@ -53,8 +53,8 @@ class TextEntry(Struct, frozen=True, kw_only=True, gc=False):
     number: Integer
     lamport: Integer
     time: Integer
-    kind: Literal["text"] = "text"
-    auth: Literal["link"] = "link"
+    kind: Literal["text"]
+    auth: Literal["link"]
     body: TextBody
 
 

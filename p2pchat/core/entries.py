@@ -93,7 +93,8 @@ def ids_from(first: bytes, count: int) -> list[bytes]:
 
 def text_entry(text: str, *, id: bytes, number: int, lamport: int, time: int) -> bytes:
     """The bytes of a message; the caller has split what is longer than MAX_TEXT."""
-    return encode_body(TextEntry(id=id, number=number, lamport=lamport, time=time, body=TextBody(text=text)))
+    body = TextBody(text=text)
+    return encode_body(TextEntry(id=id, number=number, lamport=lamport, time=time, kind="text", auth="link", body=body))
 
 
 def reset_entry(stream: bytes, seq: int, head: bytes, *, id: bytes, lamport: int, time: int) -> bytes:
