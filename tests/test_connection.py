@@ -32,7 +32,7 @@ from p2pchat.core.messages import (
 from p2pchat.core.session import Session
 from p2pchat.core.states import Side, State
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
+from p2pchat.net.connection import MOST_PILED, Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.tls import PEER_PROTOCOL, SERVER_PROTOCOL, Authenticated, ListenerTLS, PeerDiallerTLS
 
 from .examples import ALICE, BOB, HELLO, RECORD_BYTES, SERVER_HELLO, SIGNED, STREAM, WALL
@@ -589,6 +589,28 @@ class SlowStrangerTests(StrangerTests):
         self.assertEqual(self.keeper.writable_count, 0)
         self.assertEqual(len(self.near.waiting), 0)
         self.ended(EndCode.TIMEOUT)
+
+    def test_G10_what_piles_up(self) -> None:
+        """What the window lets out may wait for a slow reader, however much; of all else it gets only so much."""
+        self.stranger.say(HELLO, ONCE)
+        self.link.settle()
+        self.ours.send(ONCE)
+        self.stranger.say(Select())
+        self.link.settle()
+        self.far.reads = False
+        for first in range(1, 3 * MOST_PILED // 1024, 64):
+            self.ours.send_all([Entry(stream=STREAM, seq=first + place, bytes=bytes(1024)) for place in range(64)])
+        self.link.settle()
+        self.assertTrue(self.ours.congested)
+        self.assertTrue(self.ours.alive)
+        record = Record(body=RECORD_BYTES, signature=SIGNED.signature)
+        for _ in range(MOST_PILED // len(RECORD_BYTES)):
+            self.ours.send(record)
+        self.assertFalse(self.ours.alive)
+        self.link.settle()
+        self.assertFalse(self.near.connected)
+        (ending,) = self.keeper.endings
+        self.assertIn("does not take", ending.detail)
 
     def test_reject_to_one_that_does_not_go(self) -> None:
         """A side that rejects ends the link itself, whatever the other side does."""

@@ -191,12 +191,17 @@ class Connection(Protocol):
                 self._end(Ending(message.reason, False), POLITE_WITHIN)
 
     def send_all(self, messages: Sequence[Message]) -> None:
-        """Send messages of which none ends the link, all in one go; otherwise like `send`."""
+        """
+        Send entries, and what belongs to them, all in one go; otherwise like `send`.
+
+        They do not count as what piles up: a reader gets no more of them than its window has room for, and while it
+        reads slowly there may always be some that wait.
+        """
         if self.alive:
             now = self._clock.seconds()
             for message in messages:
                 self.session.send(message, now)
-            self._flush()
+            self._write()
 
     def ping(self) -> int:
         """Ask for a Pong, which `keeper.received` gets, and give its number. The link must be alive."""
@@ -336,13 +341,17 @@ class Connection(Protocol):
                 self._keeper.received(self, message)
 
     def _flush(self) -> None:
-        data = self.session.data_to_send()
-        if not data:
-            return
-        self._tls.write(data)
-        self._piled = self._piled + len(data) if self.congested else 0
+        written = self._write()
+        self._piled = self._piled + written if self.congested else 0
         if self._piled > MOST_PILED:
             self.abort("the reader does not take what it asks for")
+
+    def _write(self) -> int:
+        """Give the transport what the session has to send; how many bytes that were."""
+        data = self.session.data_to_send()
+        if data:
+            self._tls.write(data)
+        return len(data)
 
     def _end(self, ending: Ending, within: float) -> None:
         if self._ending is not None:
