@@ -7,6 +7,7 @@ could, and `unknown` where nobody could be asked.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from shlex import quote
 
 from .values import Finding
@@ -105,3 +106,10 @@ def span(milliseconds: int) -> str:
 def size(count: int) -> str:
     """So many bytes, roughly."""
     return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count // 1024**2} MiB"
+
+
+def in_the_way(state: Path, role: str, pid: int | None, log_file: Path) -> Finding:
+    """A process has the directory `state` and does not answer at its socket; `role` is empty where that is unknown."""
+    who = f"a {role or 'process'}" + ("" if pid is None else f" with pid {pid}")
+    end = f"p2pchat stop --state {quote(str(state))}, or kill it"
+    return failed("state", f"{who} has {state}, and does not answer", f"look into its log, {log_file}; then {end}")

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from ..api import Finding
-from ..api.health import StoreFacts
+from ..api.health import StoreFacts, in_the_way
 from ..config import DIAL_PORT, LISTEN_PORT
 from ..core.addresses import written
 from ..core.errors import UserError
@@ -69,9 +69,7 @@ def held(state: Path) -> Finding | None:
     running = holder(state)
     if running is None:
         return None
-    who = f"a {running.role or 'process'}" + ("" if running.pid is None else f" with pid {running.pid}")
-    fix = f"look into its log, {StateDirectory(state).log_file}; then p2pchat stop, or kill it"
-    return Finding(check="state", state="failed", text=f"{who} has {state}, and does not answer", fix=fix)
+    return in_the_way(state, running.role or "", running.pid, StateDirectory(state).log_file)
 
 
 def of_new_peer(state: Path, wall: int) -> tuple[Finding, ...]:

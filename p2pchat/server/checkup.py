@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, gatherResults
 
 from ..api import Finding
-from ..api.health import StoreFacts, failed, warning
+from ..api.health import StoreFacts, in_the_way, warning
 from ..config import SERVER_PORT
 from ..core.addresses import written as written_address
 from ..core.errors import UserError
@@ -88,10 +88,7 @@ def held(state: Path) -> Finding | None:
     running = holder(state)
     if running is None:
         return None
-    who = f"a {running.role or 'process'}" + ("" if running.pid is None else f" with pid {running.pid}")
-    end = f"p2pchat stop --state {quote(str(state))}, or kill it"
-    fix = f"look into its log, {StateDirectory(state).log_file}; then {end}"
-    return failed("state", f"{who} has {state}, and does not answer", fix)
+    return in_the_way(state, running.role or "", running.pid, StateDirectory(state).log_file)
 
 
 def of_new_server(state: Path) -> Finding:
