@@ -612,6 +612,26 @@ class SlowStrangerTests(StrangerTests):
         (ending,) = self.keeper.endings
         self.assertIn("does not take", ending.detail)
 
+    def test_a_slow_reader_that_takes_everything(self) -> None:
+        """Whoever takes what waits, however often the buffer is full again at once, is not cut."""
+        self.stranger.say(HELLO, ONCE)
+        self.link.settle()
+        self.ours.send(ONCE)
+        self.stranger.say(Select())
+        self.link.settle()
+        for seq in range(1, 3 * MOST_PILED // 61_000):
+            self.far.reads = False
+            entry = Entry(stream=STREAM, seq=seq, bytes=bytes(61_000))
+            self.ours.send_all([entry, entry])
+            self.ours.send(entry)
+            self.link.settle()
+            self.assertTrue(self.ours.congested)
+            self.far.reads = True
+            self.link.settle()
+            self.assertFalse(self.ours.congested)
+        self.assertTrue(self.ours.alive)
+        self.finish()
+
     def test_reject_to_one_that_does_not_go(self) -> None:
         """A side that rejects ends the link itself, whatever the other side does."""
         self.stranger.say(HELLO, Ask())

@@ -194,8 +194,8 @@ class Connection(Protocol):
         """
         Send entries, and what belongs to them, all in one go; otherwise like `send`.
 
-        They do not count as what piles up: a reader gets no more of them than its window has room for, and while it
-        reads slowly there may always be some that wait.
+        They do not count as what piles up: a reader gets no more of them than its window has room for, in one go, and
+        whoever sends them waits while the link is congested.
         """
         if self.alive:
             now = self._clock.seconds()
@@ -298,6 +298,7 @@ class Connection(Protocol):
 
     def resumeProducing(self) -> None:
         self._paused_at = None
+        self._piled = 0  # all of it was taken
         if self.alive:
             self._keeper.writable(self)
 
