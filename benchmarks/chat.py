@@ -18,8 +18,8 @@ class ChatSizes:
     rounds: int = 8
     single: int = 100
     """Messages of a round, one after the other."""
-    floods: int = 3
-    many: int = 10_000
+    floods: int = 5
+    many: int = 20_000
     """Messages of a flood."""
     window: int = 1_000
     """Of those, under way at a time."""
@@ -96,25 +96,28 @@ def _floods(
     product: Program, reader: Program, bare: Program, commits: list[Program], sizes: ChatSizes
 ) -> Iterator[Row]:
     ours: list[float] = []
+    apart: list[float] = []
     network: list[float] = []
     disk: list[float] = []
     per_commit: list[tuple[int, int]] = []
     for _ in range(sizes.floods):
         before = reader.ask(what="commits")["commits"]
-        flood = product.ask(what="in_flight", count=sizes.many, size=sizes.size, window=sizes.window)
+        common: dict[str, Any] = {"what": "in_flight", "count": sizes.many, "size": sizes.size, "window": sizes.window}
+        flood = product.ask(**common, together=True)
         ours.append(sizes.many / flood["seconds"])
         batches = [
             max(1, round(sizes.many / number))
             for number in (flood["commits"], reader.ask(what="commits")["commits"] - before)
         ]
         per_commit.append((batches[0], batches[1]))
-        bare_flood = bare.ask(what="in_flight", count=sizes.many, size=sizes.size, window=sizes.window, durable=True)
-        network.append(sizes.many / bare_flood["seconds"])
+        network.append(sizes.many / bare.ask(**common, durable=True)["seconds"])
         for program, batch in zip(commits, batches, strict=True):
             program.put(what="in_batches", count=sizes.many, size=sizes.size, batch=batch)
         disk.append(sizes.many / max(program.answer()["seconds"] for program in commits))
+        apart.append(sizes.many / product.ask(**common, together=False)["seconds"])
     rate = middle(ours)
     authors, readers = (middle(batch[side] for batch in per_commit) for side in (0, 1))
     batch_note = f"{authors:.0f} a commit at the author, {readers:.0f} at the reader"
     yield Row("durable messages/s, window full (bare: the same)", "1/s", rate, middle(network), note=RIVALS)
     yield Row("the same (bare: both commit, no network)", "1/s", rate, middle(disk), least=0.5, note=batch_note)
+    yield Row("each said by a command of its own", "1/s", middle(apart), middle(disk))

@@ -32,7 +32,8 @@ class Chatter:
         self._delivered: Deferred[None] = Deferred()
         self._arrived: Deferred[None] = self._delivered
         self._missing = 0
-        self._more: list[Any] = []
+        self._more: list[str] = []
+        self._together = True
         service.subscribe(self._take)
 
     async def act(self, what: str, **values: Any) -> Answer:
@@ -72,13 +73,17 @@ class Chatter:
             delivered.append(time.perf_counter() - started)
         return {"queued": queued, "delivered": delivered}
 
-    async def _in_flight(self, count: int, size: int, window: int) -> Answer:
-        """Seconds for `count` messages, of which `window` are not delivered yet, and commits for them."""
+    async def _in_flight(self, count: int, size: int, window: int, together: bool) -> Answer:
+        """
+        Seconds for `count` messages, of which `window` are not delivered yet, and commits for them.
+
+        `together`: as many as may be said are said by one command, as who reads a pipe does.
+        """
         started, commits = time.perf_counter(), self._commits
         arrived = self._expect(count)
-        self._more = [size] * count
-        for _ in range(min(window, count)):
-            self._say(self._more.pop())
+        self._more = ["x" * size] * count
+        self._together = together
+        self._say_more(window)
         await arrived
         return {"seconds": time.perf_counter() - started, "commits": self._commits - commits}
 
@@ -132,6 +137,17 @@ class Chatter:
     def _say(self, size: int) -> Deferred[api.Reply]:
         return self._service.execute(api.Say(who=self._who, text="x" * size))
 
+    def _say_more(self, count: int) -> None:
+        """The next so many of what is still to be said."""
+        texts = tuple(self._more[:count])
+        del self._more[: len(texts)]
+        for first in range(0, len(texts), api.MOST_SAID):
+            if self._together:
+                self._service.execute(api.SayAll(who=self._who, texts=texts[first : first + api.MOST_SAID]))
+            else:
+                for text in texts[first : first + api.MOST_SAID]:
+                    self._service.execute(api.Say(who=self._who, text=text))
+
     def _take(self, event: api.Event) -> None:
         match event:
             case api.Queued() | api.Said():
@@ -144,8 +160,7 @@ class Chatter:
                     self._opened.callback(None)
             case api.Delivered(numbers=numbers):
                 self._missing -= len(numbers)
-                for _ in numbers[: len(self._more)]:
-                    self._say(self._more.pop())
+                self._say_more(len(numbers))
                 if self._missing == 0 and not self._delivered.called:
                     self._delivered.callback(None)
             case api.Problem(text=text) | api.Ended(reason=text):

@@ -200,16 +200,16 @@ class Home:
 
     # --- doing
 
-    def say(self, text: str) -> Deferred[Queued]:
-        """Say something; it is noted in `accepted` once it is."""
+    def say(self, *texts: str) -> Deferred[list[Queued]]:
+        """Say something, all of it or nothing; it is noted in `accepted` once it is."""
         life = self._life
-        said = self.chat.say(text)
+        said = self.chat.say(*texts)
 
-        def accept(result: Queued | Failure) -> Queued | Failure:
+        def accept(result: list[Queued] | Failure) -> list[Queued] | Failure:
             if isinstance(result, Failure):
                 result.trap(UserError)
             elif life == self._life:
-                self.accepted.append((result.number, text))
+                self.accepted += [(queued.number, text) for queued, text in zip(result, texts, strict=True)]
             return result
 
         said.addBoth(accept)

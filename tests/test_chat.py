@@ -12,6 +12,7 @@ from p2pchat.core.errors import EndCode, OutboxFull, StoreFull, UserError
 from p2pchat.core.messages import Entry, Have, History, Holding, Message, Refused, Seen, Window
 from p2pchat.core.window import AHEAD_BYTES, AHEAD_ENTRIES, FIRST_BYTES, FIRST_ENTRIES
 from p2pchat.peer.chat import MAX_EARLY, SILENT_AFTER
+from p2pchat.peer.ledger import APPEND_BATCH
 from p2pchat.peer.outbox import MAX_DRAFTS
 
 from .conversations import End, Home, Storm, World
@@ -57,7 +58,43 @@ class SayingTests(ChatTestCase):
         assert written is not None
         (queued,) = self.alice.told(Queued)
         self.assertEqual((queued.number, queued.text, queued.author), (1, "hello", "alice"))
-        self.assertEqual((written.number, self.alice.chat.unsent), (1, 1))
+        self.assertEqual((written, self.alice.chat.unsent), ([queued], 1))
+
+    def test_said_together(self) -> None:
+        """What is said by one command gets numbers without a gap, and each message is told and delivered by itself."""
+        self.world.connect()
+        self.world.run()
+        self.alice.say("one")
+        accepted = self.alice.say("two", "three", "four")
+        self.say("five")
+        self.world.run()
+        self.assertEqual([each.text for each in self.successResultOf(accepted) or ()], ["two", "three", "four"])
+        self.assertEqual([each.number for each in self.alice.told(Queued)], [1, 2, 3, 4, 5])
+        self.assert_said("one", "two", "three", "four", "five")
+
+    def test_said_together_stored_together(self) -> None:
+        """What is said by one command is never cut by the end of a transaction, so no crash keeps a part of it."""
+        for number in range(APPEND_BATCH - 1):
+            self.alice.say(f"{number}")
+        together = [self.alice.say("a", "b"), self.alice.say(*["c"] * (APPEND_BATCH - 2)), self.alice.say("d", "e")]
+        for count in (APPEND_BATCH - 1, 2 * APPEND_BATCH - 1, 2 * APPEND_BATCH + 1):
+            self.alice.executor.commit()
+            self.alice.executor.deliver()
+            self.assertEqual(len(self.alice.written()), count)
+        for each in together:
+            self.successResultOf(each)
+
+    def test_F26_all_or_none(self) -> None:
+        """Of what is said by one command nothing is taken if there is no room for all of it."""
+        self.alice.allowance.each = Limits(3, 10_000)
+        self.say("one", "two")
+        with self.assertRaisesRegex(OutboxFull, "^2 messages wait"):
+            self.alice.say("three", "four")
+        self.alice.say("five")
+        with self.assertRaisesRegex(OutboxFull, "^3 messages wait"):
+            self.alice.say("six", "seven")
+        self.alice.run()
+        self.assertEqual([each.text for each in self.alice.told(Queued)], ["one", "two", "five"])
 
     def test_F26_outbox_full(self) -> None:
         """What would be too much is refused, and what waits stays; what is delivered makes room."""
@@ -84,7 +121,7 @@ class SayingTests(ChatTestCase):
         """Whoever is told that a message was not accepted has the room that it would have taken."""
         self.alice.allowance.each = Limits(1, 10_000)
         self.alice.fill()
-        again: list[Deferred[Queued]] = []
+        again: list[Deferred[list[Queued]]] = []
 
         def say_again(_: object) -> None:
             self.alice.fill(False)
@@ -93,7 +130,7 @@ class SayingTests(ChatTestCase):
         self.alice.chat.say("one").addErrback(say_again)
         self.alice.run()
         self.alice.run()
-        self.assertEqual([self.successResultOf(each).number for each in again], [1])
+        self.assertEqual([queued.number for each in again for queued in self.successResultOf(each)], [1])
 
     def test_F26_a_refused_commit_takes_no_room(self) -> None:
         """What could not be written does not count."""

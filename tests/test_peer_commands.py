@@ -258,6 +258,32 @@ class ChatTests(CommandTests):
         self.open()
         self.assertEqual(self.bob.texts(), ["hello", "hello"])
 
+    def test_say_all(self) -> None:
+        """Messages of one command are numbered without a gap, and answered with the first number and the last."""
+        self.alice.do(api.Say(who="bob", text="zero"))
+        for first, texts in ((2, ("one", "two", "two")), (5, ("three",))):
+            reply = self.alice.do(api.SayAll(who="bob", texts=texts))
+            assert isinstance(reply, api.AllAccepted)
+            self.assertEqual((reply.author, reply.first, reply.last), ("alice", first, first + len(texts) - 1))
+        self.open()
+        self.assertEqual(self.bob.texts(), ["zero", "one", "two", "two", "three"])
+
+    def test_say_all_or_nothing(self) -> None:
+        """If one message of a command cannot be taken, none is."""
+        most = api.MOST_SAID
+        for texts, why in (
+            ((), "0 messages at once"),
+            (("x",) * (most + 1), "at once"),
+            (("x", "x" * (MAX_TEXT + 1)), "too long"),
+            (("x", "\ud800"), "no text"),
+            (("\ud83d", "\ude00"), "no text"),
+        ):
+            self.assertIn(why, self.alice.refuse(api.SayAll(who="bob", texts=texts), UserError))
+        self.assertIn("/connect ", self.alice.refuse(api.SayAll(who=ID, texts=("x",)), UserError))
+        self.assertEqual(self.alice.told(api.Queued), [])
+        self.alice.do(api.SayAll(who="bob", texts=("x",) * most))
+        self.assertEqual(len(self.alice.told(api.Queued)), most)
+
     def test_say_to_a_stranger(self) -> None:
         """Nothing is said to somebody whom nobody asked."""
         self.roster(self.alice, "carol")

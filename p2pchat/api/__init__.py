@@ -37,6 +37,7 @@ from .commands import (
     Resend,
     SafetyNumber,
     Say,
+    SayAll,
     Search,
     SetNotifications,
     SetRetention,
@@ -96,6 +97,7 @@ from .rendezvous import (
 )
 from .replies import (
     Accepted,
+    AllAccepted,
     Done,
     Doubts,
     Findings,
@@ -117,6 +119,7 @@ from .replies import (
     Unseen,
 )
 from .values import (
+    MOST_SAID,
     DoubtRange,
     Finding,
     KeptChat,
@@ -133,8 +136,10 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
 __all__ = [
+    "MOST_SAID",
     "Accept",
     "Accepted",
+    "AllAccepted",
     "AddContact",
     "Answered",
     "Api",
@@ -205,6 +210,7 @@ __all__ = [
     "SafetyNumber",
     "Said",
     "Say",
+    "SayAll",
     "Search",
     "Seen",
     "ServerChanged",

@@ -72,6 +72,16 @@ class Say(Tagged, frozen=True, kw_only=True):
     text: str
 
 
+class SayAll(Tagged, frozen=True, kw_only=True):
+    """
+    Send messages, at most `MOST_SAID`: all of them are taken, in one transaction, or none is. Reply: AllAccepted, once
+    they are committed. Otherwise as Say.
+    """
+
+    who: str
+    texts: tuple[str, ...]
+
+
 class Accept(Tagged, frozen=True, kw_only=True):
     """Consent to a request. Reply: Started."""
 
@@ -355,6 +365,7 @@ Command = (
     | Connect
     | Confirm
     | Say
+    | SayAll
     | Accept
     | Reject
     | Close

@@ -63,6 +63,16 @@ class Accepted(Tagged, frozen=True, kw_only=True):
     """What people see as alice#13."""
 
 
+class AllAccepted(Tagged, frozen=True, kw_only=True):
+    """Messages are on the disk and will be delivered; their numbers have no gaps."""
+
+    person: Person
+    author: str
+    """One's own name."""
+    first: int
+    last: int
+
+
 class PeerStatus(Tagged, frozen=True, kw_only=True):
     """How a peer is."""
 
@@ -194,6 +204,7 @@ Reply = (
     | Safety
     | Started
     | Accepted
+    | AllAccepted
     | PeerStatus
     | Findings
     | Lines

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+MOST_SAID = 256
+"""Messages of one SayAll."""
+
 
 def _tag(name: str) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")

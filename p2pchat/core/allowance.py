@@ -48,14 +48,18 @@ class Waiting:
     messages: int = 0
     bytes: int = 0
 
-    def check(self, messages: int, size: int) -> None:
-        """Raises OutboxFull if so many more messages, of so many bytes together, are too many; the last is refused."""
+    def check(self, messages: int, size: int, new: int = 1) -> None:
+        """
+        Raises OutboxFull if so many more messages, of so many bytes together, are too many.
+
+        `new` of them are not accepted yet, and are those that are refused.
+        """
         shared = self.allowance
         if self.messages + messages > shared.each.messages or self.bytes + size > shared.each.bytes:
-            waiting = f"{self.messages + messages - 1} messages wait for them already"
+            waiting = f"{self.messages + messages - new} messages wait for them already"
             raise OutboxFull(f"{waiting}; {AFTERWARDS}")
         if shared.messages + messages > shared.all.messages or shared.bytes + size > shared.all.bytes:
-            waiting = f"{shared.messages + messages - 1} messages wait here already, for all chats together"
+            waiting = f"{shared.messages + messages - new} messages wait here already, for all chats together"
             raise OutboxFull(f"{waiting}; {AFTERWARDS}")
 
     def add(self, messages: int, size: int) -> None:

@@ -77,9 +77,9 @@ class Chat:
         """Our messages that are not delivered."""
         return self._outbox.waiting.messages
 
-    def say(self, text: str) -> Deferred[Queued]:
-        """Queue a message; fires when it is committed. Raises UserError, or fails with it: it was not accepted."""
-        return self._outbox.say(text)
+    def say(self, *texts: str) -> Deferred[list[Queued]]:
+        """Queue messages; fires when they are committed. Raises UserError, or fails with it: none was accepted."""
+        return self._outbox.say(texts)
 
     async def displayed(self, entry: int) -> None:
         """The person saw everything up to an entry of theirs."""

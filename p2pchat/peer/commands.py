@@ -58,8 +58,8 @@ class Commands:
     async def execute(self, command: Command) -> Reply:
         """Do it; raises UserError."""
         match command:
-            case api.Say(who=who, text=text):
-                return await self.say(who, text)
+            case api.Say() | api.SayAll():
+                return await self.say(command)
             case api.Displayed(who=who, entry=entry):
                 return await self._displayed(who, entry)
             case api.Connect():
@@ -89,22 +89,19 @@ class Commands:
 
     # --- chats
 
-    def say(self, who: str, text: str) -> Deferred[Reply]:
+    def say(self, command: api.Say | api.SayAll) -> Deferred[Reply]:
         """
-        What `Say` does, for those who say much: without a coroutine where the chat is in use. Raises UserError, or
+        What these do, for those who say much: without a coroutine where the chat is in use. Raises UserError, or
         fails with it.
         """
+        who = command.who
         identifier = self._someone(who)
         contact = self._peer.people.contact(identifier)
         if contact is not None and contact.blocked_at is not None:
             called = self._called(who, identifier)
             raise UserError(f"{called} is blocked; /unblock {called} first")
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise UserError("that text holds characters that are no text; take them out") from None
-        if size > MAX_TEXT:
-            raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
+        texts = (command.text,) if isinstance(command, api.Say) else command.texts
+        _check_texts(texts)
         talk = self._peer.talk(identifier)
         if (talk is None or not talk.wanted) and not self._peer.may_seek(identifier):
             called = self._called(who, identifier)
@@ -112,17 +109,19 @@ class Commands:
                 raise UserError(f"{called} wants to chat and waits for /accept or /reject; then send it again")
             raise UserError(f"there is no chat with {called}; /connect {called} first")
         if talk is None or not talk.ready:
-            return Deferred.fromCoroutine(self._say_when_ready(identifier, text))
-        # At once: what is said next must not overtake this.
-        return self._say_in(talk, text)
+            queued = Deferred.fromCoroutine(self._say_when_ready(identifier, texts))
+        else:
+            # At once: what is said next must not overtake this.
+            queued = self._say_in(talk, texts)
+        return queued.addCallback(_accepted if isinstance(command, api.Say) else _all_accepted)
 
-    async def _say_when_ready(self, identifier: bytes, text: str) -> Reply:
+    async def _say_when_ready(self, identifier: bytes, texts: tuple[str, ...]) -> list[api.Queued]:
         # Those who wait here are served in the order of their calls, before anybody who says something later.
-        return await self._say_in(await self._peer.talk_with(identifier), text)
+        return await self._say_in(await self._peer.talk_with(identifier), texts)
 
-    def _say_in(self, talk: Talk, text: str) -> Deferred[Reply]:
+    def _say_in(self, talk: Talk, texts: tuple[str, ...]) -> Deferred[list[api.Queued]]:
         self._peer.seek(talk)
-        return talk.chat.say(text).addCallback(_accepted)
+        return talk.chat.say(*texts)
 
     async def _displayed(self, who: str, entry: int) -> Reply:
         identifier = self._someone(who)
@@ -357,8 +356,27 @@ class Commands:
             yield api.PendingRequest(kind="answered", person=person(identifier), address=address)
 
 
-def _accepted(queued: api.Queued) -> Reply:
-    return api.Accepted(person=queued.person, author=queued.author, number=queued.number)
+def _check_texts(texts: tuple[str, ...]) -> None:
+    """Raises UserError."""
+    if not 0 < len(texts) <= api.MOST_SAID:
+        raise UserError(f"{len(texts)} messages at once; say 1 to {api.MOST_SAID}")
+    for text in texts:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise UserError("that text holds characters that are no text; take them out") from None
+        if size > MAX_TEXT:
+            raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
+
+
+def _accepted(queued: list[api.Queued]) -> Reply:
+    (only,) = queued
+    return api.Accepted(person=only.person, author=only.author, number=only.number)
+
+
+def _all_accepted(queued: list[api.Queued]) -> Reply:
+    first, last = queued[0], queued[-1]
+    return api.AllAccepted(person=first.person, author=first.author, first=first.number, last=last.number)
 
 
 def _looks_like_address(who: str) -> bool:

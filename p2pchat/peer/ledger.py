@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from ..api import MOST_SAID
 from ..core.doubt import Knowledge, start_for
 from ..core.effects import Batch, Incoming, Outgoing, Written
 from ..core.entries import AUTH_LINK, Kind, first_head, next_head, stream_name, text_entry
@@ -23,8 +24,8 @@ from ..storage.entries import NewEntry
 from ..storage.peer_tables import PeerTables
 from ..storage.vectors import Vector
 
-APPEND_BATCH = 256
-"""Messages that one transaction appends."""
+APPEND_BATCH = MOST_SAID
+"""Messages that one transaction appends: those of one command are stored together."""
 
 ENTRY_OVERHEAD = 160
 """Bytes of an entry beside its text, at most."""

@@ -3,7 +3,7 @@ What we say in one conversation: to the disk, and from there over the selected l
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -29,14 +29,14 @@ MAX_DRAFTS = 2_000
 
 
 class Saying(NamedTuple):
-    """A message that waits for its commit, and whoever said it."""
+    """Messages that wait for their commit, which is one for all of them, and whoever said them."""
 
-    text: str
+    texts: Sequence[str]
     time: int
     """Wall clock, ms."""
     size: int
-    """Bytes of its entry, at most."""
-    accepted: Deferred[Queued]
+    """Bytes of their entries, at most."""
+    accepted: Deferred[list[Queued]]
 
 
 class Outbox:
@@ -68,21 +68,23 @@ class Outbox:
         self._loading = False
         self._unsent = Unsent()
 
-    def say(self, text: str) -> Deferred[Queued]:
+    def say(self, texts: Sequence[str]) -> Deferred[list[Queued]]:
         """
-        Queue a message; fires with what is told of it when it is committed.
+        Queue messages, at least one and at most `ledger.APPEND_BATCH`; fires with what is told of them when they are
+        committed, by one transaction.
 
-        It fails with UserError if it was not accepted.
+        It fails with UserError if they were not accepted.
         Raises OutboxFull if too much waits already, for the disk or for the reader.
         """
-        if len(self._sayings) >= MAX_DRAFTS:
+        count = len(texts)
+        if self._uncommitted + count > MAX_DRAFTS:
             raise OutboxFull("too many messages wait for the disk; try again in a moment")
-        size = len(text.encode("utf-8", "surrogatepass")) + ledger.ENTRY_OVERHEAD
-        self.waiting.check(self._uncommitted + 1, self._uncommitted_bytes + size)
-        self._uncommitted += 1
+        size = len("".join(texts).encode("utf-8", "surrogatepass")) + count * ledger.ENTRY_OVERHEAD
+        self.waiting.check(self._uncommitted + count, self._uncommitted_bytes + size, count)
+        self._uncommitted += count
         self._uncommitted_bytes += size
-        accepted: Deferred[Queued] = Deferred()
-        self._sayings.append(Saying(text, self._environment.wall(), size, accepted))
+        accepted: Deferred[list[Queued]] = Deferred()
+        self._sayings.append(Saying(texts, self._environment.wall(), size, accepted))
         if not self._appending:
             self._appending = True
             self._run(self._append_all())
@@ -106,12 +108,16 @@ class Outbox:
 
     def _take(self) -> list[Saying]:
         """The next ones. Also called on the writer's thread: a deque is never seen with an item half taken."""
-        sayings = self._sayings
-        return [sayings.popleft() for _ in range(min(len(sayings), ledger.APPEND_BATCH))]
+        taken: list[Saying] = []
+        room = ledger.APPEND_BATCH
+        while self._sayings and (not taken or len(self._sayings[0].texts) <= room):
+            taken.append(self._sayings.popleft())
+            room -= len(taken[-1].texts)
+        return taken
 
     def _forget(self, batch: list[Saying]) -> None:
         """These are committed, or never will be. Called before anybody is told, who may say something more at once."""
-        self._uncommitted -= len(batch)
+        self._uncommitted -= sum(len(saying.texts) for saying in batch)
         self._uncommitted_bytes -= sum(saying.size for saying in batch)
 
     def _refuse(self, batch: list[Saying], error: Exception) -> None:
@@ -130,8 +136,9 @@ class Outbox:
 
         def append(tables: PeerTables) -> tuple[Outgoing, list[Written]]:
             batch.extend(self._take())
-            ids = ids_from(first_id, len(batch))
-            drafts = [Draft(saying.text, id, saying.time) for saying, id in zip(batch, ids, strict=True)]
+            said = [(text, saying.time) for saying in batch for text in saying.texts]
+            ids = ids_from(first_id, len(said))
+            drafts = [Draft(text, id, time) for (text, time), id in zip(said, ids, strict=True)]
             return ledger.append_texts(tables, two, drafts, random, room, behind)
 
         return environment.database.write(append)
@@ -146,9 +153,14 @@ class Outbox:
         reach(Point.OWN_COMMITTED)
         self.waiting.add(len(written), sum(len(each.data) for each in written))
         person, author, emit = self._person(), self._author(), self._environment.emit
-        for saying, each in zip(batch, written, strict=True):
-            queued = Queued(person=person, author=author, number=each.number, text=saying.text, at=saying.time)
-            emit(queued)
+        numbers = iter([each.number for each in written])
+        for saying in batch:
+            queued = [
+                Queued(person=person, author=author, number=number, text=text, at=saying.time)
+                for text, number in zip(saying.texts, numbers, strict=False)
+            ]
+            for each in queued:
+                emit(each)
             saying.accepted.callback(queued)
         reach(Point.OWN_ANNOUNCED)
         selected = self._selected()

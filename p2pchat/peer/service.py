@@ -21,7 +21,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Command, Event, Problem, Reply, Say, Stopping
+from ..api import Command, Event, Problem, Reply, Say, SayAll, Stopping
 from ..config import AcceptWhom, PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
@@ -113,9 +113,9 @@ class PeerService(MultiService):
 
     def execute(self, command: Command) -> Deferred[Reply]:
         """Do it; see `p2pchat.api.Api`."""
-        if isinstance(command, Say) and self._commands is not None:
+        if isinstance(command, Say | SayAll) and self._commands is not None:
             try:
-                return self._commands.say(command.who, command.text)
+                return self._commands.say(command)
             except Exception:
                 return fail()
         return Deferred.fromCoroutine(self._execute(command))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.failure import Failure
 
-from p2pchat.api import Event, Said
+from p2pchat.api import MOST_SAID, Event, Said
 from p2pchat.core.errors import EndCode, StoreError, UserError
 from p2pchat.core.messages import Have, Message
 
@@ -161,20 +161,23 @@ class World:
     def _do_say(self, name: str, other: str, count: int, size: int) -> None:
         process = self._alive(name)
         chat = None if process is None else process.chat(self.machines[other])
-        for _ in range(count if chat is not None else 0):
-            self._said += 1
-            text = f"{name} to {other}: {self._said}"
-            self.oracle.says(name, other, text)
-            assert process is not None and chat is not None
-            self._say(process, chat, other, text, size)
+        if process is None or chat is None:
+            return
+        texts = [f"{name} to {other}: {self._said + place}" for place in range(1, count + 1)]
+        self._said += count
+        # Now and then all of them by one command.
+        for together in [texts] if 1 < count <= MOST_SAID and self._said % 3 == 0 else [[text] for text in texts]:
+            for text in together:
+                self.oracle.says(name, other, text)
+            self._say(process, chat, other, together, size)
 
     _do_burst = _do_say
 
-    def _say(self, process: Process, chat: Any, other: str, text: str, size: int) -> None:
+    def _say(self, process: Process, chat: Any, other: str, texts: list[str], size: int) -> None:
         name = process.machine.name
-        self.note(f"{name} says {text!r}" + (f" and {size} bytes more" if size else ""))
+        self.note(f"{name} says {', '.join(map(repr, texts))}" + (f" and {size} bytes more" if size else ""))
         try:
-            said: Deferred[Any] = chat.say(text + PADDING * size)
+            said: Deferred[Any] = chat.say(*(text + PADDING * size for text in texts))
         except UserError:
             return
 
@@ -185,7 +188,8 @@ class World:
                 if result.check(UserError) is None:
                     self.oracle.complain(f"{name} could not say something: {result.getErrorMessage()}")
                 return
-            self.oracle.accepts(name, other, text, result.number)
+            for text, queued in zip(texts, result, strict=True):
+                self.oracle.accepts(name, other, text, queued.number)
 
         said.addBoth(answered)
 
