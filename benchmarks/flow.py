@@ -44,7 +44,7 @@ def _queue(state: Path, sizes: FlowSizes) -> Iterator[Row]:
         author = stage.program("chatter", str(state / "author"), "author")
         address = f"127.0.0.1:{reader.greeting['port']}"
         author.ask(what="connect", address=address)
-        author.ask(what="in_flight", count=sizes.first, size=sizes.size, window=1_000)
+        author.ask(what="in_flight", count=sizes.first, size=sizes.size, window=1_000, together=True)
         reader.end()
         before, started = pss_kib(author.pid), time.monotonic()
         author.ask(what="queue", count=sizes.queued, size=sizes.size)

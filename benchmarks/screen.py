@@ -107,7 +107,7 @@ def _redraw(keyboard: Keyboard, author: Program, sizes: ScreenSizes) -> Row:
     seconds: list[float] = []
     cut = ""
     for _ in range(sizes.bursts):
-        author.put(what="in_flight", count=sizes.burst, size=sizes.size, window=BURST_WINDOW)
+        author.put(what="in_flight", count=sizes.burst, size=sizes.size, window=BURST_WINDOW, together=True)
         end = time.monotonic() + ANSWER_WITHIN
         while not author.says_within(0) and not cut and time.monotonic() < end:
             pressed, cut = _press(keyboard, 1, KEY_IN_BURST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from p2pchat.api import Accepted, Connect, Displayed, People, Said, Say, Started, WhoIs
+from p2pchat.api import Accepted, AllAccepted, Connect, Displayed, People, Said, Say, SayAll, Started, WhoIs
 from p2pchat.api.lines import Answer
 from p2pchat.core.errors import Reported, UserError
 from p2pchat.net.local_client import LocalClient
@@ -19,7 +20,13 @@ from .daemons import PATIENCE, PAUSE, PeerDaemon
 from .histories import Attempt, Outcome
 
 IN_FLIGHT = 4
-"""Messages that were asked for and not answered: enough that a commit holds several."""
+"""Commands that were asked for and not answered: enough that a commit holds several."""
+
+TOGETHER = (1, 3, 1, 2)
+"""Messages that one command after the other says."""
+
+MOST_OPEN = 2 * IN_FLIGHT * max(TOGETHER)
+"""Attempts, from the last one back, among which one that is answered stands."""
 
 LISTEN = 0.2
 """Seconds after which a thread looks whether it is to end."""
@@ -69,7 +76,7 @@ class Program(threading.Thread):
 
 
 class Author(Program):
-    """Says `texts`, each once, and keeps what became of them in `attempts`."""
+    """Says `texts`, each once, some of them by one command, and keeps what became of them in `attempts`."""
 
     def __init__(
         self,
@@ -85,7 +92,8 @@ class Author(Program):
         self._chats = False
         self._texts = iter(texts)
         self._pause = pause
-        self._waiting: dict[int, str] = {}
+        self._together = itertools.cycle(TOGETHER)
+        self._waiting: dict[int, tuple[str, ...]] = {}
 
     def work(self) -> None:
         """Over as many lives of the peer as it takes."""
@@ -121,15 +129,16 @@ class Author(Program):
     def _say_all(self, client: LocalClient) -> bool:
         """Until there is no more to say; raises UserError when the peer dies."""
         while not self.stopping.is_set():
-            text = next(self._texts, None)
-            if text is not None:
-                # Before it leaves: whatever happens now, the peer may have it.
-                self._note(text, Outcome.UNKNOWN)
-                self._waiting[client.submit(Say(who=self.other.id, text=text))] = text
-            while self._waiting and (text is None or len(self._waiting) >= IN_FLIGHT):
+            texts = tuple(itertools.islice(self._texts, next(self._together)))
+            if texts:
+                # Before they leave: whatever happens now, the peer may have them.
+                for text in texts:
+                    self._note(text, Outcome.UNKNOWN)
+                self._waiting[client.submit(self._command(texts))] = texts
+            while self._waiting and (not texts or len(self._waiting) >= IN_FLIGHT):
                 for answer in client.receive(PATIENCE)[0]:
                     self._take(client, answer)
-            if text is None:
+            if not texts:
                 return True
             time.sleep(self._pause())
         while self._waiting:
@@ -137,18 +146,28 @@ class Author(Program):
                 self._take(client, answer)
         return True
 
+    def _command(self, texts: tuple[str, ...]) -> Say | SayAll:
+        if len(texts) == 1:
+            return Say(who=self.other.id, text=texts[0])
+        return SayAll(who=self.other.id, texts=texts)
+
     def _take(self, client: LocalClient, answer: Answer) -> None:
-        text = self._waiting.pop(answer.request or 0)
+        texts = self._waiting.pop(answer.request or 0)
         try:
-            accepted = client.decoded(answer, Accepted)
+            if len(texts) == 1:
+                first = client.decoded(answer, Accepted).number
+            else:
+                first = client.decoded(answer, AllAccepted).first
         except Reported:
-            self._note(text, Outcome.REFUSED)
+            for text in texts:
+                self._note(text, Outcome.REFUSED)
         else:
-            self._note(text, Outcome.ACCEPTED, accepted.number)
+            for number, text in enumerate(texts, first):
+                self._note(text, Outcome.ACCEPTED, number)
 
     def _note(self, text: str, outcome: Outcome, number: int = 0) -> None:
         attempt = Attempt(text, outcome, number)
-        for index in range(len(self.attempts) - 1, max(-1, len(self.attempts) - 1 - 2 * IN_FLIGHT), -1):
+        for index in range(len(self.attempts) - 1, max(-1, len(self.attempts) - 1 - MOST_OPEN), -1):
             if self.attempts[index].text == text:
                 self.attempts[index] = attempt
                 return

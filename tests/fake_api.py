@@ -42,6 +42,10 @@ class Subscription:
         self._listeners.remove(self._listener)
 
 
+def _texts(command):
+    return command.texts if isinstance(command, api.SayAll) else (command.text,)
+
+
 class FakeApi:
     """
     Keeps what it was asked (`asked`), and answers from a few people.
@@ -87,13 +91,14 @@ class FakeApi:
                 listener(event)
 
     def commit(self, count=None):
-        """Let Says that wait be on the disk."""
-        for _ in range(len(self.waiting) if count is None else count):
+        """Let what waits be on the disk: all of it, or as many messages, and the others of the command with the last."""
+        before = self.number
+        while self.waiting and (count is None or self.number - before < count):
             self._commit(*self.waiting.popleft())
 
     def said(self):
         """The texts that were accepted or wait, in order."""
-        return [command.text for command in self.asked if isinstance(command, api.Say)]
+        return [text for command in self.asked if isinstance(command, api.Say | api.SayAll) for text in _texts(command)]
 
     def find(self, who):
         """Somebody by name or id."""
@@ -102,10 +107,15 @@ class FakeApi:
                 return one
         raise NoSuchContact(f"nobody is known as {who}; /list shows who is online")
 
-    def _commit(self, who, text, done):
-        self.number += 1
-        self.tell(api.Queued(person=who, author="alice", number=self.number, text=text, at=0))
-        done.callback(api.Accepted(person=who, author="alice", number=self.number))
+    def _commit(self, who, command, done):
+        first = self.number + 1
+        for text in _texts(command):
+            self.number += 1
+            self.tell(api.Queued(person=who, author="alice", number=self.number, text=text, at=0))
+        if isinstance(command, api.Say):
+            done.callback(api.Accepted(person=who, author="alice", number=first))
+        else:
+            done.callback(api.AllAccepted(person=who, author="alice", first=first, last=self.number))
 
     def _answer(self, command):  # noqa: C901 - one case for each command
         match command:
@@ -139,9 +149,9 @@ class FakeApi:
                 return succeed(self._connect(who))
             case api.Accept(who=who):
                 return succeed(api.Started(person=self.find(who)))
-            case api.Say(who=who, text=text):
+            case api.Say() | api.SayAll():
                 done = Deferred()
-                self.waiting.append((self.find(who), text, done))
+                self.waiting.append((self.find(command.who), command, done))
                 if not self.hold:
                     self.commit()
                 return done

@@ -78,7 +78,7 @@ class MeasureTests(SynchronousTestCase):
 
     def test_chat(self) -> None:
         """Single messages and floods of them are measured."""
-        self.check(list(measure_chat(self.state(), ChatSizes(1, 5, 1, 100, 50))), 9)
+        self.check(list(measure_chat(self.state(), ChatSizes(1, 5, 1, 100, 50))), 10)
 
     def test_start(self) -> None:
         """The command and the start of a peer are measured."""

@@ -186,7 +186,7 @@ class LinesTests(SynchronousTestCase):
     def test_disk_full(self):
         """A message that our own disk does not take is 1, in one line; nothing more is read."""
         self.start(b"one\n")
-        self.api.refuse[api.Say] = StoreFull("the disk is full; make room")
+        self.api.refuse[api.SayAll] = StoreFull("the disk is full; make room")
         self.open()
         ((code, line),) = self.ended
         self.assertEqual(code, 1)
@@ -267,7 +267,7 @@ class LinesTests(SynchronousTestCase):
     def test_bug(self):
         """A bug is logged and ends with 1."""
         self.start(b"one\n")
-        self.api.refuse[api.Say] = ZeroDivisionError()
+        self.api.refuse[api.SayAll] = ZeroDivisionError()
         self.open()
         self.assertEqual([code for code, _ in self.ended], [1])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

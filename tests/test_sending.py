@@ -1,10 +1,12 @@
 """`p2pchat send`, against a peer that answers as the test wants."""
 
+import json
 import os
 import sys
 import threading
 from typing import Any
 
+from p2pchat.api.lines import MAX_REQUEST_LINE
 from p2pchat.core.identity import Identity, format_id
 from p2pchat.oneshot import sending
 from tests.fake_daemon import HANGS_UP
@@ -36,20 +38,23 @@ class SendCase(CliCase):
         self.then: dict[int, list[dict[str, Any]]] = {}
         self.who_is: Any = people()
 
-    def say(self, command: dict[str, Any]) -> dict[str, Any]:
-        self.number += 1
-        accepted = {"type": "accepted", "person": person(), "author": "alice", "number": self.number}
-        return {**accepted, "then": self.then.get(self.number, [])}
+    def say_all(self, command: dict[str, Any]) -> dict[str, Any]:
+        first, self.number = self.number + 1, self.number + len(command["texts"])
+        accepted = {"type": "all-accepted", "person": person(), "author": "alice", "first": first, "last": self.number}
+        return {
+            **accepted,
+            "then": [each for said in range(first, self.number + 1) for each in self.then.get(said, [])],
+        }
 
     def start(self, **answers: Any) -> None:
-        standing = {"subscribe": DONE, "who_is": self.who_is, "say": self.say}
+        standing = {"subscribe": DONE, "who_is": self.who_is, "say_all": self.say_all}
         self.daemon = self.serve(self.state, **{**standing, **answers})
 
     def asked(self, kind: str) -> list[dict[str, Any]]:
         return [command for command in self.daemon.commands if command["type"] == kind]
 
     def texts(self) -> list[str]:
-        return [command["text"] for command in self.asked("say")]
+        return [text for command in self.asked("say-all") for text in command["texts"]]
 
     def feed(self, *pieces: bytes) -> None:
         """Standard input."""
@@ -72,7 +77,7 @@ class ReachTests(SendCase):
         """With --wait queued it is done once the message is on the disk, and its number is told."""
         self.start()
         self.assertEqual(self.succeeds("send", "bob", "hello", "--wait", "queued"), "alice#13 queued\n")
-        self.assertEqual(self.asked("say"), [{"type": "say", "who": BOB, "text": "hello"}])
+        self.assertEqual(self.asked("say-all"), [{"type": "say-all", "who": BOB, "texts": ["hello"]}])
         self.assertEqual(self.asked("connect"), [])
 
     def test_delivered(self) -> None:
@@ -135,7 +140,7 @@ class RefusalTests(SendCase):
         self.start(connect={"type": "started", "person": person(chat="asking"), "address": ""})
         self.succeeds("send", "bob", "hi", "--wait", "queued")
         kinds = [command["type"] for command in self.daemon.commands]
-        self.assertEqual(kinds, ["subscribe", "who-is", "connect", "say"])
+        self.assertEqual(kinds, ["subscribe", "who-is", "connect", "say-all"])
 
     def test_refused(self) -> None:
         """An end of the chat before it is delivered is 4."""
@@ -161,7 +166,7 @@ class RefusalTests(SendCase):
 
     def test_not_taken(self) -> None:
         """What the peer does not accept ends with the peer's line and code."""
-        self.start(say={"error": "the disk is full; make room", "exit_code": 1})
+        self.start(say_all={"error": "the disk is full; make room", "exit_code": 1})
         self.fails(1, "not sent: the disk is full", "send", "bob", "hi")
 
     def test_nothing(self) -> None:
@@ -202,12 +207,26 @@ class InputTests(SendCase):
         self.fails(3, "2 of 3 are queued", "send", "bob", "-", "--timeout", "0.05")
 
     def test_many(self) -> None:
-        """Thousands of lines go out in order, with a bounded number of them unanswered."""
+        """Thousands of lines go out in order, many by one command, with a bounded number of them unanswered."""
         lines = [str(number) for number in range(3000)]
         self.feed("\n".join(lines).encode())
         self.start()
         self.succeeds("send", "bob", "-", "--wait", "queued")
         self.assertEqual(self.texts(), lines)
+        sizes = [len(command["texts"]) for command in self.asked("say-all")]
+        self.assertLessEqual(len(sizes), 60)
+        self.assertEqual(max(sizes), sending.MOST_TOGETHER)
+
+    def test_long_lines(self) -> None:
+        """However long lines are as JSON, no command is longer than a peer takes."""
+        lines = ["\x01" * 16_000, "\x01" * 4_000, "y" * 100, "é" * 8_000] * 3
+        self.feed("\n".join(lines).encode())
+        self.start()
+        self.succeeds("send", "bob", "-", "--wait", "queued")
+        self.assertEqual(self.texts(), lines)
+        commands = self.asked("say-all")
+        self.assertLess(len(commands), len(lines))
+        self.assertLess(max(len(json.dumps(command)) for command in commands), MAX_REQUEST_LINE - 100)
 
     def test_missed(self) -> None:
         """Events that were left out for us hold up no input: all of it goes out, and only then is it said."""

@@ -16,8 +16,21 @@ from typing import Any
 
 import msgspec
 
-from ..api import Accepted, Connect, Delivered, Ended, Missed, NotDelivered, People, Person, Say, Seen, Started, WhoIs
-from ..api.lines import Answer
+from ..api import (
+    AllAccepted,
+    Connect,
+    Delivered,
+    Ended,
+    Missed,
+    NotDelivered,
+    People,
+    Person,
+    SayAll,
+    Seen,
+    Started,
+    WhoIs,
+)
+from ..api.lines import MAX_REQUEST_LINE, Answer, to_json
 from ..core.errors import NoSuchContact, NotInTime, Reported, UsageError, UserError
 from ..core.identity import looks_like_id
 from ..core.text import Kind, clean, decode_utf8, split_message
@@ -27,8 +40,14 @@ from ..ui.splitter import Splitter
 from ..ui.words import name_of, reason_of
 from .output import client_of
 
-MOST_UNANSWERED = 32
-"""Messages on their way to the peer's disk: enough for a group commit, and half of what a peer takes at a time."""
+MOST_UNANSWERED = 256
+"""Messages on their way to the peer's disk: two commands, so that the next one waits there when one is done."""
+
+MOST_TOGETHER = MOST_UNANSWERED // 2
+"""Messages of one command."""
+
+MOST_BYTES = MAX_REQUEST_LINE - 1024
+"""Of JSON of the texts in one command; the rest of its line is shorter than that."""
 
 PIECE_BYTES = 65_536
 """Read at once: what a pipe holds."""
@@ -90,7 +109,8 @@ class Sending:
         self._timeout = timeout
         self._reached = Numbers()
         self._texts: deque[str] = deque()
-        self._unanswered: set[int] = set()
+        self._unanswered: dict[int, int] = {}
+        """How many messages each command holds that is not answered, by its number."""
         self._input: int | None = None
         self._splitter = Splitter()
         self._moved_at = time.monotonic()
@@ -112,11 +132,26 @@ class Sending:
         self._texts.extend(texts)
         self._input = descriptor
         while self._texts or self._unanswered or self._input is not None or self._lacking():
-            while self._texts and len(self._unanswered) < MOST_UNANSWERED:
-                self._unanswered.add(self._peer.submit(Say(who=self._person.id, text=self._texts.popleft())))
+            while self._texts and self._on_the_way() < MOST_UNANSWERED:
+                texts = self._together()
+                self._unanswered[self._peer.submit(SayAll(who=self._person.id, texts=texts))] = len(texts)
             if self._missed and not self._texts and not self._unanswered and self._input is None:
                 raise NotInTime(f"more happens at the peer than can be followed here; {self._account()}")
             self._listen()
+
+    def _together(self) -> tuple[str, ...]:
+        """The next messages, as many as one command takes."""
+        texts: list[str] = []
+        room = MOST_BYTES
+        while self._texts and len(texts) < MOST_TOGETHER:
+            room -= len(to_json(self._texts[0])) + 1
+            if texts and room < 0:
+                break
+            texts.append(self._texts.popleft())
+        return tuple(texts)
+
+    def _on_the_way(self) -> int:
+        return sum(self._unanswered.values())
 
     def _listen(self) -> None:
         waits = bool(self._unanswered or self._lacking())
@@ -154,12 +189,12 @@ class Sending:
                 self._happened(_EVENTS.decode(answer.event))
             return
         try:
-            accepted = self._peer.decoded(answer, Accepted)
+            accepted = self._peer.decoded(answer, AllAccepted)
         except Reported as error:
             raise Reported(f"not sent: {error}; {self._account()}", error.exit_code) from None
-        self._unanswered.discard(answer.request or 0)
+        self._unanswered.pop(answer.request or 0, None)
         self._author = accepted.author
-        self.said.add(accepted.number)
+        self.said.add_run(accepted.first, accepted.last)
         self._moved_at = time.monotonic()
 
     def _happened(self, event: Any) -> None:
@@ -202,7 +237,7 @@ class Sending:
     def _account(self) -> str:
         """What became of what was given to us."""
         if self._unanswered:
-            words = f"the peer has not taken the last {len(self._unanswered)}"
+            words = f"the peer has not taken the last {self._on_the_way()}"
             return f"{words}; {len(self.said)} before are queued" if self.said else words
         if not self.said:
             return "nothing was sent"

@@ -24,8 +24,11 @@ from .environment import Environment
 from .ledger import Draft, Two
 from .selected import Selected
 
-MAX_DRAFTS = 2_000
-"""Messages that wait for their commit: a program that writes faster than the disk is told to wait."""
+MAX_DRAFTS, MAX_DRAFT_BYTES = 10_000, 32 * 2**20
+"""
+Messages that wait for their commit, and bytes of their entries: a program that writes faster than the disk is told to
+wait. Some forty programs that say all that `p2pchat send` says at once have room.
+"""
 
 
 class Saying(NamedTuple):
@@ -77,9 +80,9 @@ class Outbox:
         Raises OutboxFull if too much waits already, for the disk or for the reader.
         """
         count = len(texts)
-        if self._uncommitted + count > MAX_DRAFTS:
-            raise OutboxFull("too many messages wait for the disk; try again in a moment")
         size = len("".join(texts).encode("utf-8", "surrogatepass")) + count * ledger.ENTRY_OVERHEAD
+        if self._uncommitted + count > MAX_DRAFTS or self._uncommitted_bytes + size > MAX_DRAFT_BYTES:
+            raise OutboxFull("too many messages wait for the disk; try again in a moment")
         self.waiting.check(self._uncommitted + count, self._uncommitted_bytes + size, count)
         self._uncommitted += count
         self._uncommitted_bytes += size

@@ -113,8 +113,8 @@ class Lines:
         while data:
             await self._send(data)
             data = await self._source.read()
-        for text in self._splitter.end():
-            self._say(text)
+        if rest := tuple(self._splitter.end()):
+            self._say(rest)
         await self._until(lambda: not self._committing and not self._waiting)
         self._end_well()
 
@@ -164,27 +164,37 @@ class Lines:
     # --- sending
 
     async def _send(self, data: bytes) -> None:
-        for text in self._splitter.feed(data):
-            await self._until(lambda: self._committing < MOST_WAITING and len(self._waiting) < MOST_UNDELIVERED)
-            self._say(text)
+        texts = tuple(self._splitter.feed(data))
+        while texts:
+            await self._until(lambda: self._room() > 0)
+            count = min(self._room(), api.MOST_SAID)
+            self._say(texts[:count])
+            texts = texts[count:]
 
-    def _say(self, text: str) -> None:
-        who = self._person.id if self._person else self._to
-        self._sent += 1
-        self._committing += 1
-        self._api.execute(api.Say(who=who, text=text)).addCallbacks(self._committed, self._not_taken)
+    def _room(self) -> int:
+        """Messages that may be handed over now."""
+        return min(MOST_WAITING - self._committing, MOST_UNDELIVERED - len(self._waiting))
 
-    def _committed(self, reply: api.Reply) -> None:
-        self._committing -= 1
-        if isinstance(reply, api.Accepted) and not self._early.discard(reply.number):
-            self._waiting.add(reply.number)
+    def _say(self, texts: tuple[str, ...]) -> None:
+        who, count = self._person.id if self._person else self._to, len(texts)
+        self._sent += count
+        self._committing += count
+        said = self._api.execute(api.SayAll(who=who, texts=texts))
+        said.addCallbacks(self._committed, self._not_taken, callbackArgs=(count,), errbackArgs=(count,))
+
+    def _committed(self, reply: api.Reply, count: int) -> None:
+        self._committing -= count
+        if isinstance(reply, api.AllAccepted):
+            for number in range(reply.first, reply.last + 1):
+                if not self._early.discard(number):
+                    self._waiting.add(number)
         if not self._committing:
             self._early.clear()  # what else was delivered meanwhile is somebody else's
         self._progress()
         self._move()
 
-    def _not_taken(self, failure: Failure) -> None:
-        self._committing -= 1
+    def _not_taken(self, failure: Failure, count: int) -> None:
+        self._committing -= count
         error = failure.value
         if isinstance(error, UserError):
             self._end(error.exit_code, f"not sent: {error}; {self._account()}")
