@@ -59,6 +59,8 @@ class End:
         """Encoded messages on their way; None: the end of the link."""
         self.said: tuple[EndCode, str] | None = None
         """How this end ended it."""
+        self.taken = 0
+        """How often the far side told that it has some of what it was sent."""
         self._clock = clock
         self._heard_at = clock.seconds()
         self._budget = Budget(RATE, BURST, clock.seconds())
@@ -70,6 +72,9 @@ class End:
     def send_all(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self.send(message)
+
+    def took(self) -> None:
+        self.taken += 1
 
     def charge(self) -> None:
         if not self._budget.spend(self._clock.seconds()):

@@ -91,7 +91,7 @@ class FakeApi:
                 listener(event)
 
     def commit(self, count=None):
-        """Let what waits be on the disk: all of it, or as many messages, and the others of the command with the last."""
+        """Let what waits be on the disk: all of it, or so many messages, and whatever was said with the last."""
         before = self.number
         while self.waiting and (count is None or self.number - before < count):
             self._commit(*self.waiting.popleft())

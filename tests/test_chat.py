@@ -247,6 +247,19 @@ class SayingTests(ChatTestCase):
         self.assertEqual(len(self.alice.written()), 1)
 
 
+class ProgressTests(ChatTestCase):
+    def test_F27_acknowledgements_are_progress(self) -> None:
+        """What a reader acknowledges it has taken: its link is told so, though more may wait for it."""
+        self.world.connect()
+        self.world.run()
+        self.assertEqual(self.end(self.alice).taken, 0)
+        for count in (1, 2):
+            self.say("hello")
+            self.world.run()
+            self.assertEqual(self.end(self.alice).taken, count)
+        self.assertEqual(self.end(self.bob).taken, 0)
+
+
 class CutTests(ChatTestCase):
     """A link that ends at every possible moment."""
 

@@ -576,19 +576,42 @@ class SlowStrangerTests(StrangerTests):
         self.ours.send(ONCE)
         self.stranger.say(Select())
         self.link.settle()
-        self.far.reads = False
-        for seq in (1, 2):
-            self.ours.send(Entry(stream=STREAM, seq=seq, bytes=bytes(61_000)))
-        self.link.settle()
-        self.assertTrue(self.ours.congested)
-        for _ in range(59):
-            self.stranger.say(Record(body=RECORD_BYTES, signature=SIGNED.signature))
-            self.link.wait(1.0, 1.0)
+        self.stop_reading()
+        self.live(59)
         self.assertTrue(self.near.connected)
         self.link.wait(2.0, 1.0)
         self.assertEqual(self.keeper.writable_count, 0)
         self.assertEqual(len(self.near.waiting), 0)
         self.ended(EndCode.TIMEOUT)
+
+    def test_F27_reader_that_tells_what_it_has(self) -> None:
+        """A reader for whom something always waits is not cut while it tells that it has some of it."""
+        self.stranger.say(HELLO, ONCE)
+        self.link.settle()
+        self.ours.send(ONCE)
+        self.stranger.say(Select())
+        self.link.settle()
+        self.stop_reading()
+        for _ in range(4):
+            self.live(50)
+            self.ours.took()
+        self.assertTrue(self.near.connected)
+        self.live(62)
+        self.ended(EndCode.TIMEOUT)
+
+    def stop_reading(self) -> None:
+        """The far side reads no more, and more waits for it than a transport holds."""
+        self.far.reads = False
+        for seq in (1, 2):
+            self.ours.send(Entry(stream=STREAM, seq=seq, bytes=bytes(61_000)))
+        self.link.settle()
+        self.assertTrue(self.ours.congested)
+
+    def live(self, seconds: int) -> None:
+        """The far side says something each second."""
+        for _ in range(seconds):
+            self.stranger.say(Record(body=RECORD_BYTES, signature=SIGNED.signature))
+            self.link.wait(1.0, 1.0)
 
     def test_G10_what_piles_up(self) -> None:
         """What the window lets out may wait for a slow reader, however much; of all else it gets only so much."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from p2pchat.net.certificates import own_credentials
-from p2pchat.net.sockets import KEEP_COUNT, KEEP_IDLE, KEEP_INTERVAL, USER_TIMEOUT, set_link_options
+from p2pchat.net.sockets import KEEP_COUNT, KEEP_IDLE, KEEP_INTERVAL, USER_TIMEOUT, set_high_water, set_link_options
 from p2pchat.net.tls import PEER_PROTOCOL, ListenerTLS, PeerDiallerTLS
 
 from .handshakes import WALL, abort
@@ -99,6 +99,18 @@ class LinkOptionTests(TestCase):
         for end in await self.connected(secure=True):
             set_link_options(end.transport)
             self.check(end.transport.transport.getHandle())
+
+    async def test_high_water(self):
+        """What may wait in a transport before it says that it is full is set below TLS."""
+        for end in await self.connected(secure=True):
+            tcp = end.transport.transport
+            for size in (100_000, 300_000):
+                set_high_water(end.transport, size)
+                tcp.dataBuffer = bytes(200_000)
+                self.assertEqual(tcp._isSendBufferFull(), size < 200_000)
+            tcp.dataBuffer = b""
+        set_high_water(StringTransport(), 1)
+        set_high_water(None, 1)
 
     def test_closed_meanwhile(self) -> None:
         """A socket that is closed already is no error."""

@@ -25,7 +25,7 @@ from ..core.session import HELLO_WITHIN, Session
 from ..core.states import State
 from .admission import promote, report
 from .records import IMetered
-from .sockets import set_link_options
+from .sockets import set_high_water, set_link_options
 from .tls import Authenticated, authenticate, refusal_of
 
 POLITE_WITHIN = 5.0
@@ -35,7 +35,7 @@ VIOLATION_WITHIN = 1.0
 """Seconds for the code of a violation to leave before we abort."""
 
 PROGRESS_WITHIN = 60.0
-"""Seconds in which a slow reader must take all that waits for it: Twisted tells of an empty buffer, and of no other."""
+"""Seconds in which a slow reader takes all that waits for it (Twisted tells of no less), or tells that it has some."""
 
 MOST_PILED = 1024 * 1024
 """Bytes that may be written to a reader that takes nothing: who makes us answer must read the answers (G10)."""
@@ -160,6 +160,15 @@ class Connection(Protocol):
     def congested(self) -> bool:
         """Whether what was sent waits for a slow reader; `keeper.writable` tells when it no longer does."""
         return self._paused_at is not None
+
+    def let_wait(self, size: int) -> None:
+        """Be `congested` only when more than so many bytes wait for the reader."""
+        set_high_water(self.transport, size)
+
+    def took(self) -> None:
+        """The reader told that it has some of what it was sent: it makes progress, though something always waits."""
+        if self._paused_at is not None:
+            self._paused_at = self._clock.seconds()
 
     @property
     def peer_address(self) -> Address:

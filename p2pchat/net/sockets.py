@@ -8,6 +8,7 @@ is busy or the data are still in the kernel (F8, F9).
 import socket
 from typing import Final
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISystemHandle
 from twisted.protocols.policies import ProtocolWrapper
 
@@ -40,7 +41,7 @@ def set_link_options(transport: object) -> None:
     A transport without a TCP socket (in memory, a Unix socket) is left as it is, and so is a socket that was
     closed meanwhile: its loss is reported by other means.
     """
-    handle = _socket_under(transport)
+    handle = _socket_of(_lowest(transport))
     if handle is None:
         return
     try:
@@ -50,14 +51,30 @@ def set_link_options(transport: object) -> None:
         return
 
 
-def _socket_under(transport: object) -> socket.socket | None:
+def set_high_water(transport: object, size: int) -> None:
+    """
+    Let so many bytes wait in the TCP transport under `transport` until it pauses its producer.
+
+    Twisted's own figure, 64 KiB, is less than one batch of messages. It reads as many bytes at once, too. A transport
+    that is none of Twisted's descriptors (in memory) is left as it is.
+    """
+    below = _lowest(transport)
+    if isinstance(below, FileDescriptor):
+        below.bufferSize = size
+
+
+def _lowest(transport: object) -> object:
+    """What is below TLS, whose handle is OpenSSL's, which knows nothing of sockets."""
     below = transport
-    # The handle of a TLS transport is OpenSSL's, which knows nothing of sockets.
     while isinstance(below, ProtocolWrapper):
         below = below.transport
-    if not ISystemHandle.providedBy(below):
+    return below
+
+
+def _socket_of(transport: object) -> socket.socket | None:
+    if not ISystemHandle.providedBy(transport):
         return None
-    handle = below.getHandle()
+    handle = transport.getHandle()
     if isinstance(handle, socket.socket) and handle.family in (socket.AF_INET, socket.AF_INET6):
         return handle
     return None

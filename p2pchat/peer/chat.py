@@ -243,6 +243,7 @@ class Chat:
             case ReceivedOld() | Fetched():
                 self._fetching.take(effect)
             case Confirmed(outgoing=outgoing, seq=seq, head=head, numbers=numbers):
+                selected.link.took()
                 self._run(self._confirm(selected, outgoing.stream, seq, head, numbers))
             case SeenThere(outgoing=outgoing, seq=seq):
                 self._run(self._see(outgoing.stream, seq))

@@ -30,6 +30,12 @@ from ..net.connection import Connection, Ending
 from ..net.tls import Authenticated
 from .round_trips import RoundTrips
 
+MOST_WAITING = 256 * 1024
+"""
+Bytes that may wait for the reader of a link before no more is given to it: with less, a batch of messages makes every
+link look slow for a moment, and what is said then needs a second transaction before it may leave.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -162,6 +168,11 @@ class Link:
         if self.alive and self._connection is not None:
             self._connection.send_all(messages)
 
+    def took(self) -> None:
+        """The far side told that it has some of what it was sent."""
+        if self._connection is not None:
+            self._connection.took()
+
     def charge(self) -> None:
         """Count a message that moved nothing; raises RemoteProtocolError beyond the rate."""
         if self._session is not None:
@@ -214,6 +225,7 @@ class Link:
 
     def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
         self._connection = connection
+        connection.let_wait(MOST_WAITING)
         self.id = id_of(authenticated.key)
         self.key = authenticated.key
         self.group = authenticated.group

@@ -30,6 +30,9 @@ class ChatLink(Protocol):
     def send_all(self, messages: Sequence[Message]) -> None:
         """Send messages of which none ends the link, all in one go."""
 
+    def took(self) -> None:
+        """The far side told that it has some of what it was sent."""
+
     def charge(self) -> None:
         """Count a message that moved nothing; raises RemoteProtocolError beyond the rate."""
 
