@@ -163,21 +163,17 @@ class Exchange:
 
         The caller gives entries in the order of next_batch().
         """
-        messages: list[Message] = []
-        if not self._resumed:
-            return messages
-        credit, name = self.credit, outgoing.name
-        for written in entries:
-            data = written.data
-            if written.seq != outgoing.next_seq or not credit.covers(len(data)):
-                break
-            if not outgoing.told:
-                outgoing.told = True
-                messages.append(Have(streams=(outgoing.listed,)))
-            credit.use(len(data))
-            outgoing.next_seq += 1
-            outgoing.flight.append((written.seq, written.head, written.number))
-            messages.append(Entry(stream=name, seq=written.seq, bytes=data))
+        following = _following(entries, outgoing.next_seq) if self._resumed else []
+        leaving = following[: self.credit.spend([len(each.data) for each in following])]
+        if not leaving:
+            return []
+        outgoing.next_seq += len(leaving)
+        outgoing.flight += [(each.seq, each.head, each.number) for each in leaving]
+        name = outgoing.name
+        messages: list[Message] = [Entry(stream=name, seq=each.seq, bytes=each.data) for each in leaving]
+        if not outgoing.told:
+            outgoing.told = True
+            messages.insert(0, Have(streams=(outgoing.listed,)))
         return messages
 
     def committed(self, entries: int, size: int, moved: Iterable[tuple[Incoming, int, bytes]]) -> list[Message]:
@@ -380,3 +376,13 @@ class Exchange:
     def _check_linked(self) -> None:
         if not self._complete:
             raise RemoteProtocolError(EndCode.VIOLATION, "before the end of link-up")
+
+
+def _following(entries: Iterable[Written], seq: int) -> list[Written]:
+    """Those from the first on that stand at `seq` and right behind one another."""
+    found: list[Written] = []
+    for each in entries:
+        if each.seq != seq + len(found):
+            break
+        found.append(each)
+    return found

@@ -5,12 +5,15 @@ Bytes go in as the network cut them; whole frames come out. A length is judged b
 what an unknown sender can make us hold is one cap.
 """
 
+import struct
 from collections.abc import Iterator
 
 from .errors import EndCode, LocalProtocolError, RemoteProtocolError
 
 PREFIX_SIZE = 4
 """Bytes of length in front of each frame."""
+
+_read_size = struct.Struct(">I").unpack_from
 
 SMALL_FRAME = 16 * 1024
 """Most bytes of a frame until a link is open: nothing longer is needed to introduce oneself."""
@@ -42,7 +45,7 @@ class FrameBuffer:
         """Take bytes from the network."""
         self._data += data
 
-    def frames(self) -> Iterator[bytes]:
+    def frames(self) -> Iterator[bytes | bytearray]:
         """
         Take out the frames that are whole.
 
@@ -52,7 +55,7 @@ class FrameBuffer:
         start, data = 0, self._data
         try:
             while len(data) - start >= PREFIX_SIZE:
-                size = int.from_bytes(data[start : start + PREFIX_SIZE], "big")
+                (size,) = _read_size(data, start)
                 if size > self.limit:
                     raise RemoteProtocolError(EndCode.TOO_BIG, f"a frame of {size} bytes")
                 if size == 0:
@@ -60,7 +63,7 @@ class FrameBuffer:
                 end = start + PREFIX_SIZE + size
                 if len(data) < end:
                     return
-                body = bytes(data[start + PREFIX_SIZE : end])
+                body = data[start + PREFIX_SIZE : end]
                 start = end
                 yield body
         finally:

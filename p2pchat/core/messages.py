@@ -356,7 +356,7 @@ def encode(message: Message) -> bytes:
     return _encode(message)
 
 
-def decode(frame: bytes) -> Message | None:
+def decode(frame: bytes | bytearray) -> Message | None:
     """
     The message in a frame's body; None for an unknown one that asks to be skipped (`x-`).
 
@@ -370,7 +370,7 @@ def decode(frame: bytes) -> Message | None:
     return known
 
 
-def _judge_strange(frame: bytes) -> None:
+def _judge_strange(frame: bytes | bytearray) -> None:
     """What is no message of ours may ask to be skipped; otherwise it raises RemoteProtocolError(MALFORMED)."""
     try:
         tag = _envelope.decode(frame).type

@@ -8,7 +8,7 @@ Rule 3: it never reads a clock; the caller passes `now`, in seconds of a monoton
 docs/protocol.md, sections 1, 4, 6, 7 and 8. The ids, and with them who leads, come from TLS.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .budget import Budget
 from .errors import EndCode, LocalProtocolError, RemoteProtocolError
@@ -116,15 +116,25 @@ class Session:
         """Queue a message; raises LocalProtocolError if the state does not allow it."""
         self.send_encoded(type(message), encode_frame(encode(message)), now)
 
+    def send_all(self, messages: Sequence[Message], now: float) -> None:
+        """Queue messages none of which changes what may be sent next; raises LocalProtocolError like `send`."""
+        for kind in {type(message) for message in messages}:
+            self._check(kind)
+        self._outbound += [encode_frame(encode(message)) for message in messages]
+        self._sent_at = now
+
     def send_encoded(self, kind: type[Message], frame: bytes, now: float) -> None:
         """Queue a frame that was encoded once for many links; `kind` says what it holds."""
-        if not self.may_send(kind):
-            raise LocalProtocolError(f"cannot send {tag_of(kind)} as {self.side.value} in {self.state.value}")
+        self._check(kind)
         if kind in ONCE:
             self._once.add(("sent", kind))
         self._enter(SENDS[self.side][self.state][kind])
         self._outbound.append(frame)
         self._sent_at = now
+
+    def _check(self, kind: type[Message]) -> None:
+        if not self.may_send(kind):
+            raise LocalProtocolError(f"cannot send {tag_of(kind)} as {self.side.value} in {self.state.value}")
 
     def data_to_send(self) -> bytes:
         """The bytes for the network, once."""

@@ -4,6 +4,7 @@ How much a sender may have on its way (docs/protocol.md, section 10, "Window").
 Both sides count from `Select` on, in absolute totals that never decrease.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .errors import EndCode, RemoteProtocolError
@@ -53,6 +54,19 @@ class Credit:
         """An entry of `size` bytes is sent."""
         self._used_entries += 1
         self._used_bytes += size
+
+    def spend(self, sizes: Sequence[int]) -> int:
+        """How many entries of these sizes, from the first on, may be sent now: they are."""
+        room, spent = self.bytes, 0
+        count = 0
+        for count, size in enumerate(sizes[: max(0, self.entries)], 1):
+            if spent + size > room:
+                count -= 1
+                break
+            spent += size
+        self._used_entries += count
+        self._used_bytes += spent
+        return count
 
     def raise_to(self, window: Window) -> bool:
         """

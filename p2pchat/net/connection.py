@@ -207,9 +207,7 @@ class Connection(Protocol):
         whoever sends them waits while the link is congested.
         """
         if self.alive:
-            now = self._clock.seconds()
-            for message in messages:
-                self.session.send(message, now)
+            self.session.send_all(messages, self._clock.seconds())
             self._write()
 
     def ping(self) -> int:
