@@ -13,6 +13,8 @@ from typing import Any
 
 import apsw
 
+from p2pchat.core.entries import text_entry
+
 STORAGE = Path(__file__).parent.parent / "p2pchat" / "storage"
 
 _INSERT = (
@@ -20,6 +22,9 @@ _INSERT = (
     "auth, history, bytes) VALUES (1, 1, ?1, ?2, 1, ?3, ?1, ?1, ?4, ?4, 'text', 'link', 0, ?5)"
 )
 NOW = 1_790_000_000_000
+
+ENVELOPE = len(text_entry("", id=bytes(16), number=100_000, lamport=100_000, time=NOW))
+"""Bytes of an entry beside its text, as its author encoded it: they are in every row."""
 
 
 class BareStore:
@@ -29,6 +34,7 @@ class BareStore:
         self._connection = apsw.Connection(str(path))
         self._connection.pragma("journal_mode", "WAL")
         self._connection.pragma("synchronous", "FULL")
+        self._connection.pragma("foreign_keys", True)  # what the schema says is kept to
         self._connection.execute(_schema().read_text("utf-8"))
         self._seq = 0
         self._fill()
@@ -36,15 +42,16 @@ class BareStore:
     def append(self, texts: Sequence[bytes]) -> None:
         """Commit so many entries: rows, their words, the stream's end, the running count, the reader's vector."""
         rows = []
+        envelope = bytes(ENVELOPE)
         for text in texts:
             self._seq += 1
-            # Unlike real ids these are in order, which makes the index cheaper: the bare figure is not made worse.
-            rows.append((self._seq, bytes(32), self._seq.to_bytes(16, "big"), NOW, text))
+            rows.append((self._seq, bytes(32), self._seq.to_bytes(16, "big"), NOW, envelope + text))
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         self._connection.executemany(_INSERT, rows)
         self._connection.executemany(
-            "INSERT INTO search (rowid, text) VALUES (?, ?)", ((row[0], row[-1].decode()) for row in rows)
+            "INSERT INTO search (rowid, text) VALUES (?, ?)",
+            ((self._seq - len(texts) + place, text.decode()) for place, text in enumerate(texts, 1)),
         )
         execute("UPDATE stream SET seq = ?, head = ? WHERE stream = 1", (self._seq, bytes(32)))
         execute("UPDATE conversation SET number = ?1, lamport = ?1 WHERE conversation = 1", (self._seq,))

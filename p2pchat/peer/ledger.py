@@ -70,13 +70,14 @@ def append_texts(
     number, lamport, seq, head = row.number, row.lamport, stream.seq, stream.head
     written: list[Written] = []
     rows: list[NewEntry] = []
+    kind = Kind.TEXT.value
     for draft in drafts:
         number, lamport, seq = number + 1, lamport + 1, seq + 1
         data = text_entry(draft.text, id=draft.id, number=number, lamport=lamport, time=draft.time)
         head = next_head(head, data)
         written.append(Written(seq, head, number, data))
         rows.append(
-            NewEntry(seq, head, draft.id, number, lamport, draft.time, draft.time, Kind.TEXT, AUTH_LINK, False, data)
+            NewEntry(seq, head, draft.id, number, lamport, draft.time, draft.time, kind, AUTH_LINK, False, data)
         )
     last = tables.entries.append_many(stream.stream, rows)
     tables.search.add((last - len(rows) + place, draft.text) for place, draft in enumerate(drafts, 1))

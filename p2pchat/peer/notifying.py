@@ -31,7 +31,7 @@ SHOWN_ID = 19
 
 TellOf = api.Said | api.Asked
 
-HEARD = (api.Said, api.Asked, api.AskEnded, api.Opened)
+HEARD = frozenset({api.Said, api.Asked, api.AskEnded, api.Opened})
 """Events that say something here: most of a flood says nothing."""
 
 
@@ -82,12 +82,13 @@ class Notifying:
 
     def take(self, event: api.Event) -> None:
         """Something happened."""
-        if not isinstance(event, HEARD):
+        if type(event) not in HEARD:
             return
         now = self._environment.clock.seconds()
         match event:
-            case api.Said(person=person, history=False, kind="text"):
-                self._notices.came(("said", person.id), event.entry, event, now)
+            case api.Said():
+                if event.kind == "text" and not event.history:
+                    self._notices.came(("said", event.person.id), event.entry, event, now)
             case api.Asked(person=person):
                 self._notices.came(("asked", person.id), 0, event, now)
             case api.AskEnded(person=person) | api.Opened(person=person):

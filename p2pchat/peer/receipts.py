@@ -24,6 +24,9 @@ from .ledger import Two
 WAITING_SHOWN = 20
 """Numbers that are named where somebody is told what waits."""
 
+TEXT, RESET = Kind.TEXT.value, Kind.RESET.value
+"""Kinds that every entry is compared with: members of an enum take their time to be looked up."""
+
 PAGE_ENTRIES, PAGE_BYTES = 1024, 1 << 20
 """What is read at once to find numbers."""
 
@@ -47,13 +50,12 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     """Store entries in the order in which they came, and move their streams."""
     lamport = tables.conversations.get(two.conversation).lamport
     intake = _Intake(tables, two, _twins(tables, two, batch), now)
-    for received in batch:
-        intake.take(received)
+    intake.take(batch)
     stored = intake.finish()
     for each in stored:
         if each.refusal is None or each.entry:
             lamport = moved_lamport(lamport, each.received.judged.lamport)
-    texts = [each for each in stored if each.entry and each.received.judged.kind == Kind.TEXT]
+    texts = [each for each in stored if each.entry and each.received.judged.kind == TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
     reach(Point.RECEIVED_WRITTEN)
@@ -82,16 +84,28 @@ class _Intake:
         self._run: list[Received] = []
         self._stored: list[Stored] = []
 
-    def take(self, received: Received) -> None:
-        """Store an entry, now or with those that follow it."""
-        if self._run and self._run[0].incoming.name != received.incoming.name:
-            self._write_run()
-        stream, missing = self._stream_of(received)
-        if missing is None and self._is_plain(stream, received):
-            self._run.append(received)
-            self._twins[received.judged.id] = received.data
-            return
+    def take(self, batch: Sequence[Received]) -> None:
+        """Store entries, now or with those that follow them."""
+        run, twins = self._run, self._twins
+        for received in batch:
+            judged = received.judged
+            follows = bool(run) and run[0].incoming is received.incoming
+            if follows and judged.refusal is None and judged.kind != RESET and judged.id not in twins:
+                twins[judged.id] = received.data
+                run.append(received)
+            else:
+                self._begin(received)
+
+    def _begin(self, received: Received) -> None:
+        """Store an entry that does not just go on with the run: it begins another one, or is stored by itself."""
         self._write_run()
+        judged = received.judged
+        stream, missing = self._stream_of(received)
+        strange = judged.refusal is not None or judged.kind == Kind.RESET or judged.id in self._twins
+        if missing is None and not strange and stream.state == "current":
+            self._twins[judged.id] = received.data
+            self._run.append(received)
+            return
         self._stored.append(self._store_alone(stream, received, missing))
         # It may have closed a stream.
         self._streams.clear()
@@ -117,18 +131,14 @@ class _Intake:
         self._streams[incoming.name] = stream
         return stream, missing
 
-    def _is_plain(self, stream: Stream, received: Received) -> bool:
-        judged = received.judged
-        known = judged.id in self._twins
-        return not known and judged.refusal is None and stream.state == "current" and judged.kind != Kind.RESET
-
     def _write_run(self) -> None:
-        run, self._run = self._run, []
+        run = self._run
         if not run:
             return
         stream = self._streams[run[0].incoming.name].stream
         last = self._tables.entries.append_many(stream, [_new_entry(each, self._now) for each in run])
-        self._stored += (Stored(each, stream, last - len(run) + place) for place, each in enumerate(run, 1))
+        self._stored += [Stored(each, stream, entry) for entry, each in enumerate(run, last - len(run) + 1)]
+        run.clear()
 
     def _store_alone(self, stream: Stream, received: Received, missing: tuple[int, int] | None) -> Stored:
         tables, two = self._tables, self._two
