@@ -5,8 +5,10 @@ from pathlib import Path
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, UsageError, UserError
 from p2pchat.peer.forgetting import DAY, EVERY
+from p2pchat.peer.inbox import Inbox
 from p2pchat.storage.database import Database
 from p2pchat.storage.peer_tables import PeerTables
+from p2pchat.storage.remembered import StoredDoubt
 from tests.company import Node, open_database
 from tests.test_history import NOBODY, HistoryTests
 
@@ -72,6 +74,54 @@ class DoubtTests(LossTests):
         self.bob = self.lose(self.bob, self.alice)
         self.open()
         self.assertEqual((self.doubts(self.alice), self.bob.texts()), ([], ["waits"]))
+
+
+class ResetTests(LossTests):
+    """Alice goes back to an older database, and bob is told which of her numbers are in doubt."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open()
+        self.say("one", "two")
+        self._older = self.copy(self.alice)
+        self.say("three", "four")
+        self.alice.crash()
+
+    def roll_back(self) -> None:
+        self.alice = self.alice.again(database=self._older)
+        self.alice.knows(self.bob)
+        self.world.wait(60)
+
+    def test_told_and_forgotten(self) -> None:
+        """Once the reader was told there is nothing to decide."""
+        self.roll_back()
+        ((first, last),) = [(doubt.first, doubt.last) for doubt in self.bob.told(api.Doubt)]
+        self.assertEqual((first, last), (3, 4))
+        self.assertEqual(self.doubts(self.bob), [])
+
+    def test_a_reader_that_dies_before_it_tells(self) -> None:
+        """What a reader could not tell before it died it has when it is back."""
+        dying = self.bob
+
+        def die(inbox: Inbox, stored: object, now: int) -> None:
+            dying.crash()
+            raise InterruptedError
+
+        self.patch(Inbox, "_tell", die)
+        self.roll_back()
+        self.flushLoggedErrors(InterruptedError)
+        self.assertEqual(dying.told(api.Doubt), [])
+        self.bob = dying.again()
+        self.assertEqual(self.doubts(self.bob), [("alice", False, 3, 4)])
+
+    def test_what_is_to_be_decided_stays(self) -> None:
+        """A doubt that waits for a decision does not vanish with one that is told and overlaps it."""
+        (talk,) = self.bob.peer.talks().values()
+        waiting = StoredDoubt(talk.chat.two.conversation, False, 4, 4, 1)
+        self.successResultOf(self.bob.database.write(lambda tables: tables.doubts.put(waiting)))
+        self.roll_back()
+        self.assertEqual(len(self.bob.told(api.Doubt)), 1)
+        self.assertEqual([each[2:] for each in self.doubts(self.bob)], [(3, 4)])
 
 
 class ResendTests(LossTests):

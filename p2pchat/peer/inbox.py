@@ -13,6 +13,7 @@ from ..core.effects import Incoming, Received
 from ..core.entries import Judged, Kind
 from ..core.messages import Refused
 from ..storage.crash import Point, reach
+from ..storage.peer_tables import PeerTables
 from . import receipts
 from .environment import Environment
 from .ledger import Two
@@ -66,6 +67,8 @@ class Inbox:
                 reach(Point.RECEIVED_COMMITTED)
                 self._tell(stored, now)
                 reach(Point.RECEIVED_TOLD)
+                if told := [each.doubt for each in stored if each.until_told and each.doubt is not None]:
+                    self._run(self._forget_told(told))
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)
                     reach(Point.RECEIVED_ACKNOWLEDGED)
@@ -74,6 +77,15 @@ class Inbox:
 
     def _write(self, two: Two, batch: list[Received], now: int) -> Deferred[list[Stored]]:
         return self._environment.database.write(lambda tables: receipts.store_received(tables, two, batch, now))
+
+    async def _forget_told(self, doubts: Sequence[tuple[int, int]]) -> None:
+        conversation = self._two.conversation
+
+        def forget(tables: PeerTables) -> None:
+            for first, last in doubts:
+                tables.doubts.settle(conversation, False, first, last)
+
+        await self._environment.database.write(forget)
 
     def _tell(self, stored: list[Stored], now: int) -> None:
         person, emit = self._person(), self._environment.emit

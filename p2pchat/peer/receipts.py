@@ -44,6 +44,8 @@ class Stored(Struct, frozen=True, gc=False):
     duplicate: bool = False
     doubt: tuple[int, int] | None = None
     """The author's numbers that may be missing here, first and last; (0, 0) if none is known."""
+    until_told: bool = False
+    """Whether the doubt is remembered only in case we end before we tell it: nobody has to decide about it."""
 
 
 def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now: int) -> list[Stored]:
@@ -167,10 +169,14 @@ class _Intake:
             return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
         entry = self._tables.entries.append(stream.stream, _new_entry(received, self._now))
         self._twins[judged.id] = received.data
-        doubt, agreed = None, True
+        doubt, agreed, until_told = None, True, False
+        conversation = self._two.conversation
         if judged.kind == Kind.RESET and judged.reset is not None:
             doubt, agreed = _close_replaced(self._tables, self._two, judged.reset)
-        return Stored(received, stream.stream, entry, None if agreed else RefusalCode.CONFLICT, doubt=doubt)
+            if doubt is not None:
+                until_told = bool(self._tables.doubts.remember(conversation, False, [doubt], self._now))
+        refusal = None if agreed else RefusalCode.CONFLICT
+        return Stored(received, stream.stream, entry, refusal, doubt=doubt, until_told=until_told)
 
 
 def _new_entry(received: Received, now: int) -> NewEntry:

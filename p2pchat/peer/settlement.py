@@ -18,7 +18,6 @@ from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, Place
 from ..storage.peer_tables import PeerTables
-from ..storage.remembered import StoredDoubt
 from ..storage.vectors import Vector
 from .ledger import Two, knowledge_of, new_stream, outgoing_of, vector_of
 from .receipts import measure_waiting
@@ -89,7 +88,7 @@ def settle(
     # Streams of ours that we never wrote: our own disk was lost or rolled back.
     unknown = [name for name in listed if name not in names]
     doubts = _lost_there(tables, two, streams, listed, store)
-    _remember(tables, two, doubts, now)
+    tables.doubts.remember(two.conversation, True, [(first, last) for first, last, _ in doubts], now)
     ranges = [_range_in_doubt(tables, review) for review in reviews]
     delivered: list[tuple[int, int, int]] = []
     for review in reviews:
@@ -100,7 +99,8 @@ def settle(
         doubts += _in_doubt(ranges, RESET) or [(0, 0, RESET)]
     else:
         doubts += _in_doubt(ranges, SENT_AGAIN)
-    until_told = _remember(tables, two, [each for each in doubts if each[2] != LOST_THERE], now)
+    told_once = [(first, last) for first, last, explanation in doubts if explanation != LOST_THERE]
+    until_told = tables.doubts.remember(two.conversation, True, told_once, now)
     own = [
         outgoing_of(tables, stream, vector_of(tables, stream, two), store)
         for stream in tables.streams.of_conversation(two.conversation, current_only=True)
@@ -108,15 +108,6 @@ def settle(
     ]
     reach(Point.SETTLED_WRITTEN)
     return Settlement(own, delivered, doubts, until_told, *measure_waiting(tables, two))
-
-
-def _remember(tables: PeerTables, two: Two, doubts: Sequence[tuple[int, int, str]], now: int) -> list[tuple[int, int]]:
-    """Remember what is in doubt; which of it was not in doubt before."""
-    known = [each for each in tables.doubts.of_conversation(two.conversation) if each.mine]
-    named = [(first, last) for first, last, _ in doubts if first]
-    for first, last in named:
-        tables.doubts.put(StoredDoubt(two.conversation, True, first, last, now))
-    return [(first, last) for first, last in named if all(last < each.first or each.last < first for each in known)]
 
 
 def forget_told(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, int]]) -> None:

@@ -1,5 +1,6 @@
 """Small tables of what is remembered about conversations: cursors of programs, doubts, retention."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import apsw
@@ -64,6 +65,16 @@ class Doubts:
                 self._delete(known)
                 first, last = min(first, known.first), max(last, known.last)
         self._insert(doubt._replace(first=first, last=last))
+
+    def remember(
+        self, conversation: int, mine: bool, ranges: Iterable[tuple[int, int]], at: int
+    ) -> list[tuple[int, int]]:
+        """Put (first, last) of which numbers are known, not zeros; those of which nothing was in doubt before."""
+        known = [each for each in self.of_conversation(conversation) if each.mine == mine]
+        named = [(first, last) for first, last in ranges if first]
+        for first, last in named:
+            self.put(StoredDoubt(conversation, mine, first, last, at))
+        return [(first, last) for first, last in named if all(last < each.first or each.last < first for each in known)]
 
     def settle(self, conversation: int, mine: bool, first: int, last: int) -> None:
         """These numbers are in doubt no more."""
