@@ -95,7 +95,7 @@ class Member:
         except SSL.WantReadError:
             pass
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes | bytearray) -> None:
         came = _decode(frame)
         self.frame_bytes = len(frame)
         self.came.add(came.type)

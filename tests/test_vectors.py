@@ -51,7 +51,7 @@ def body_of(frame: str) -> bytes:
     buffer = FrameBuffer()
     buffer.feed(bytes.fromhex(frame))
     (body,) = buffer.frames()
-    return body
+    return bytes(body)
 
 
 def fields_of(message: Message) -> Any:
