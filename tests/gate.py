@@ -16,22 +16,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import IO, Any, NoReturn, cast
 
 from twisted.trial._dist.disttrial import DistTrialRunner
 from twisted.trial.reporter import TextReporter
 from twisted.trial.runner import TestLoader
 from twisted.trial.unittest import makeTodo
 
-JOBS = 3
+JOBS = 4
 """Worker processes: CI has two cores, and tests of real processes wait for nine tenths of their time."""
-CHECK_LIMIT = 300.0
-"""Seconds for one of the checks; mypy without its cache needs about 60."""
+CHECK_LIMIT = 600.0
+"""Seconds for one of the checks; mypy without its cache needs about 60, and twice that beside the tests."""
 TRIAL_LIMIT = 1500.0
 """Seconds for all tests: several times what they need; a hang must end with a line and not with silence."""
 LINE_FILE = Path("build/gate.line")
@@ -152,22 +155,58 @@ class Step:
     """Seconds until it is killed, with everything that it started, and counts as failed."""
 
 
+class Running:
+    """A step that was started, without an input."""
+
+    def __init__(self, step: Step, output: IO[bytes] | None = None) -> None:
+        self._step = step
+        self._output = output
+        self._until = time.monotonic() + step.limit
+        self._process = subprocess.Popen(
+            step.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+
+    def end(self) -> bool:
+        """Wait for it, and show what it wrote; whether it succeeded in time."""
+        trouble = ""
+        try:
+            if self._process.wait(max(0.0, self._until - time.monotonic())) != 0:
+                trouble = "failed"
+        except subprocess.TimeoutExpired:
+            self.kill()
+            trouble = f"did not end within {self._step.limit:.0f} s"
+        if self._output is not None:
+            self._output.seek(0)
+            print(f"== {self._step.name}\n{self._output.read().decode(errors='replace')}", end="", flush=True)
+        if trouble:
+            print(f"{self._step.name} {trouble}", flush=True)
+        return not trouble
+
+    def kill(self) -> None:
+        """End it at once, with everything that it started."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
 def run_step(step: Step) -> bool:
-    """Run one command without an input, its output going to ours; whether it succeeded in time."""
+    """Run one command, its output going to ours; whether it succeeded in time."""
     print(f"== {step.name}", flush=True)
-    process = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, start_new_session=True)
+    running = Running(step)
     try:
-        succeeded = process.wait(step.limit) == 0
-    except subprocess.TimeoutExpired:
-        print(f"{step.name} did not end within {step.limit:.0f} s", flush=True)
-        return False
+        return running.end()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if not succeeded:
-        print(f"{step.name} failed", flush=True)
-    return succeeded
+        running.kill()
+
+
+@contextmanager
+def beside(steps: Sequence[Step]) -> Iterator[Callable[[], int]]:
+    """Run steps while something else runs. Gives what waits for them, shows what they wrote, and counts failures."""
+    with ExitStack() as stack:
+        running = [Running(step, stack.enter_context(tempfile.TemporaryFile())) for step in steps]
+        for each in running:
+            stack.callback(each.kill)
+        yield lambda: sum(not each.end() for each in running)
 
 
 def check_steps() -> list[Step]:
@@ -210,10 +249,11 @@ def run_tests(step: Step, result_file: Path) -> Tally:
     return tally
 
 
-def run_gate(before: Sequence[Step], trial: Step, after: Sequence[Step], result_file: Path) -> Tally:
-    """Run everything, whatever fails on the way, and count."""
-    failed = sum(not run_step(step) for step in before)
-    tally = run_tests(trial, result_file)
+def run_gate(checks: Sequence[Step], trial: Step, after: Sequence[Step], result_file: Path) -> Tally:
+    """Run everything, `checks` beside the tests, whatever fails on the way, and count."""
+    with beside(checks) as failures:
+        tally = run_tests(trial, result_file)
+        failed = failures()
     failed += sum(not run_step(step) for step in after)
     return replace(tally, failed=tally.failed + failed)
 

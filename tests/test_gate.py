@@ -1,11 +1,14 @@
 """The gate counts what trial saw, and its last line and exit code say the same."""
 
+import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -164,6 +167,22 @@ class StepTests(SynchronousTestCase):
         good, bad = Step("good", ("true",)), Step("bad", ("false",))
         self.assertEqual(run_gate([good, bad], self.trial(4, 0), [bad], self.result), Tally(4, 2))
         self.assertEqual(run_gate([good], self.trial(4, 0), [good], self.result), Tally(4, 0))
+
+    def test_checks_run_beside_the_tests(self) -> None:
+        """Checks begin with the tests, which need not wait for them, and what they wrote is shown."""
+        ended = Path(self.mktemp())
+        waits = Step("waits", ("sh", "-c", f"until test -e {ended}; do sleep 0.01; done; echo looked"), limit=60)
+        trial = self.trial(4, 0)
+        ends = Step("trial", ("sh", "-c", f"{shlex.join(trial.command)} && touch {ended}"))
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            self.assertEqual(run_gate([waits], ends, [], self.result), Tally(4, 0))
+        self.assertIn("== waits\nlooked\n", printed.getvalue())
+
+    def test_hanging_check(self) -> None:
+        """A check that does not end is killed, and counts."""
+        hangs = Step("hangs", ("sleep", "600"), limit=0.1)
+        self.assertEqual(run_gate([hangs], self.trial(4, 0), [], self.result), Tally(4, 1))
 
     def test_exit_code_of_trial(self) -> None:
         """Tests that all passed in a process that failed are not a success."""

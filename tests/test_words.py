@@ -485,7 +485,7 @@ class FakeApiTests(SynchronousTestCase):
         """Every command of the union is answered by a reply of the union."""
         fake = FakeApi()
         values = {"who": "bob", "id": BOB.id, "text": "x", "entry": 1, "words": "x", "cursor": "bot"}
-        values |= {"number": 1, "first": 1, "last": 2, "days": 3}
+        values |= {"number": 1, "first": 1, "last": 2, "days": 3, "texts": ("x", "y")}
         for kind in typing.get_args(api.Command):
             fields = {name: values[name] for name in kind.__struct_fields__ if name in values}
             reply = self.successResultOf(fake.execute(kind(**fields)))
