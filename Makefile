@@ -10,7 +10,7 @@ installed := $(environment)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check manual bench soak mutants clean
+.PHONY: help demo test coverage check manual bench soak mutants clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -19,8 +19,11 @@ help: ## this list
 demo: $(installed) ## a server and two peers on this machine; you are one of them
 	@$(python) docs/examples/demo.py
 
-test: $(installed) ## ruff, mypy, all tests, coverage
+test: $(installed) ## ruff, mypy, all tests
 	@$(python) -m tests.gate
+
+coverage: $(installed) ## all tests once more, and which lines of p2pchat ran in them
+	@$(python) -m tests.gate coverage
 
 check: $(installed) ## ruff and mypy only
 	@$(python) -m tests.gate check

@@ -1,8 +1,9 @@
 """
 The gate: every check that this project has, and one honest line at the end.
 
-    python -m tests.gate                   ruff, mypy, all tests under coverage
+    python -m tests.gate                   ruff, mypy, all tests
     python -m tests.gate check             ruff and mypy
+    python -m tests.gate coverage          all tests under coverage, which takes twice as long
     python -m tests.gate trial [NAME ...]  the tests alone, or those named, with trial's distributed runner
 
 What is counted comes from trial's own results, test by test: the worst of a test's outcomes is its outcome,
@@ -221,10 +222,10 @@ def check_steps() -> list[Step]:
     ]
 
 
-def trial_step(result_file: Path) -> Step:
-    """All tests, under coverage, in a process of its own."""
+def trial_step(result_file: Path, under: Sequence[str] = ()) -> Step:
+    """All tests in a process of its own, under the module and words given."""
     gate = ("-m", "tests.gate", "trial", "--result", str(result_file))
-    return Step("trial", (sys.executable, "-m", "coverage", "run", *gate), TRIAL_LIMIT)
+    return Step("trial", (sys.executable, *under, *gate), TRIAL_LIMIT)
 
 
 def coverage_steps() -> list[Step]:
@@ -261,13 +262,19 @@ def run_gate(checks: Sequence[Step], trial: Step, after: Sequence[Step], result_
 def whole_gate() -> bool:
     """`make test`: all checks and tests; leaves the last line in `LINE_FILE`."""
     LINE_FILE.unlink(missing_ok=True)
-    for stale in [Path(".coverage"), *Path().glob(".coverage.*")]:
-        stale.unlink(missing_ok=True)
-    tally = run_gate(check_steps(), trial_step(TRIAL_RESULT), coverage_steps(), TRIAL_RESULT)
+    tally = run_gate(check_steps(), trial_step(TRIAL_RESULT), [], TRIAL_RESULT)
     LINE_FILE.parent.mkdir(parents=True, exist_ok=True)
     LINE_FILE.write_text(f"{tally}\n")
     print(f"make test: {tally}", flush=True)
     return tally.ok
+
+
+def measure_coverage() -> bool:
+    """`make coverage`: all tests, and what of p2pchat ran in them and in the processes that they start."""
+    for stale in [Path(".coverage"), *Path().glob(".coverage.*")]:
+        stale.unlink(missing_ok=True)
+    trial = trial_step(TRIAL_RESULT, ("-m", "coverage", "run"))
+    return run_gate([], trial, coverage_steps(), TRIAL_RESULT).ok
 
 
 def leave(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -284,6 +291,7 @@ def main(arguments: Sequence[str]) -> int:
     trial.add_argument("--jobs", type=int, default=JOBS)
     trial.add_argument("--result", type=Path, help="file for the tally, as JSON")
     trial.add_argument("names", nargs="*", default=["tests"])
+    commands.add_parser("coverage", help="the tests, in twice the time, and what of p2pchat ran in them")
     options = parser.parse_args(arguments)
     if options.command == "trial":
         return 0 if run_trial(options.names, options.jobs, options.result).ok else 1
@@ -291,7 +299,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "check":
         failed = sum(not run_step(step) for step in check_steps())
         return 1 if failed else 0
-    return 0 if whole_gate() else 1
+    return 0 if (measure_coverage() if options.command == "coverage" else whole_gate()) else 1
 
 
 if __name__ == "__main__":
