@@ -159,6 +159,13 @@ MUTANTS = (
         ("tests.test_chat",),
     ),
     Mutant(
+        "what is said by one command is said one by one",
+        "p2pchat/peer/commands.py",
+        "        return talk.chat.say(*texts)\n",
+        "        return [talk.chat.say(text) for text in texts][-1]\n",
+        ("tests.test_peer_commands",),
+    ),
+    Mutant(
         "loseConnection for abort",
         "p2pchat/net/connection.py",
         "            self._tls.abortConnection()\n",
