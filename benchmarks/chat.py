@@ -120,4 +120,4 @@ def _floods(
     batch_note = f"{authors:.0f} a commit at the author, {readers:.0f} at the reader"
     yield Row("durable messages/s, window full (bare: the same)", "1/s", rate, middle(network), note=RIVALS)
     yield Row("the same (bare: both commit, no network)", "1/s", rate, middle(disk), least=0.5, note=batch_note)
-    yield Row("each said by a command of its own", "1/s", middle(apart), middle(disk))
+    yield Row("each said by a command of its own", "1/s", middle(apart))

@@ -59,6 +59,7 @@ class End:
         """Encoded messages on their way; None: the end of the link."""
         self.said: tuple[EndCode, str] | None = None
         """How this end ended it."""
+        self.carries = False
         self.taken = 0
         """How often the far side told that it has some of what it was sent."""
         self._clock = clock
@@ -72,6 +73,9 @@ class End:
     def send_all(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self.send(message)
+
+    def carry(self) -> None:
+        self.carries = True
 
     def took(self) -> None:
         self.taken += 1

@@ -45,18 +45,18 @@ MUTANTS = (
     Mutant(
         "acknowledge before the commit",
         "p2pchat/peer/inbox.py",
-        "                stored = await self._write(two, batch, now)\n",
+        "                stored, until_told = await self._write(two, batch, now)\n",
         "                if selected is not None and selected.exchange is not None:\n"
         "                    self._acknowledge(selected, selected.exchange, [Stored(each, 0) for each in batch])\n"
-        "                stored = await self._write(two, batch, now)\n",
+        "                stored, until_told = await self._write(two, batch, now)\n",
     ),
     Mutant(
         "acknowledge before the commit, as strace sees it",
         "p2pchat/peer/inbox.py",
-        "                stored = await self._write(two, batch, now)\n",
+        "                stored, until_told = await self._write(two, batch, now)\n",
         "                if selected is not None and selected.exchange is not None:\n"
         "                    self._acknowledge(selected, selected.exchange, [Stored(each, 0) for each in batch])\n"
-        "                stored = await self._write(two, batch, now)\n",
+        "                stored, until_told = await self._write(two, batch, now)\n",
         ("tests.test_syncs",),
     ),
     Mutant(

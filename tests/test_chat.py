@@ -11,6 +11,7 @@ from p2pchat.core.entries import first_head, next_head, stream_name, text_entry
 from p2pchat.core.errors import EndCode, OutboxFull, StoreFull, UserError
 from p2pchat.core.messages import Entry, Have, History, Holding, Message, Refused, Seen, Window
 from p2pchat.core.window import AHEAD_BYTES, AHEAD_ENTRIES, FIRST_BYTES, FIRST_ENTRIES
+from p2pchat.peer import outbox
 from p2pchat.peer.chat import MAX_EARLY, SILENT_AFTER
 from p2pchat.peer.ledger import APPEND_BATCH
 from p2pchat.peer.outbox import MAX_DRAFTS
@@ -219,6 +220,16 @@ class SayingTests(ChatTestCase):
         self.say("again")
         self.assertEqual(len(self.alice.written()), MAX_DRAFTS + extra)
 
+    def test_too_many_bytes_of_drafts(self) -> None:
+        """So is who says more bytes than may wait for the disk, however few messages those are."""
+        self.patch(outbox, "MAX_DRAFT_BYTES", 1_000)
+        self.alice.say("x" * 500)
+        with self.assertRaisesRegex(OutboxFull, "wait for the disk"):
+            self.alice.say("x" * 500)
+        self.alice.run()
+        self.say("x" * 500)
+        self.assertEqual(len(self.alice.written()), 2)
+
     def test_full_disk_while_saying(self) -> None:
         """What cannot be written is refused and never sent; what is said when there is room again is."""
         self.world.connect()
@@ -252,7 +263,7 @@ class ProgressTests(ChatTestCase):
         """What a reader acknowledges it has taken: its link is told so, though more may wait for it."""
         self.world.connect()
         self.world.run()
-        self.assertEqual(self.end(self.alice).taken, 0)
+        self.assertEqual((self.end(self.alice).taken, self.end(self.alice).carries), (0, True))
         for count in (1, 2):
             self.say("hello")
             self.world.run()

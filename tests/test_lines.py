@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pchat import api
 from p2pchat.config import PeerSettings
-from p2pchat.core.errors import StoreFull
+from p2pchat.core.errors import OutboxFull, StoreFull
 from p2pchat.core.text import CUT
 from p2pchat.ui import lines
 from p2pchat.ui.drawing import Line, Origin
-from p2pchat.ui.lines import HANDLE_WAIT, MOST_WAITING, Lines
+from p2pchat.ui.lines import HANDLE_WAIT, Lines
 from p2pchat.ui.output import WAITING_BYTES, Output
 from p2pchat.ui.source import Source
 from p2pchat.ui.splitter import LINE_BYTES, Splitter
@@ -83,6 +83,20 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual(self.ended, [])
         self.deliver(4)
         self.assertEqual(self.ended, [(0, "")])
+
+    def test_timeout_of_a_pipe_that_goes_on(self):
+        """What is said while nothing is delivered does not begin the timeout anew."""
+        self.start(b"one\n", timeout=30.0)
+        self.open()
+        self.clock.advance(20)
+        self.source.put(b"two\n")
+        self.assertEqual(self.api.said(), ["one", "two"])
+        self.clock.advance(9.9)
+        self.assertEqual(self.ended, [])
+        self.clock.advance(0.1)
+        ((code, line),) = self.ended
+        self.assertEqual(code, 3)
+        self.assertIn("2 of 2 messages wait", line)
 
     def test_open_already(self):
         """Where the chat is open from before, nobody is waited for."""
@@ -190,7 +204,7 @@ class LinesTests(SynchronousTestCase):
         self.open()
         ((code, line),) = self.ended
         self.assertEqual(code, 1)
-        self.assertIn("not sent: the disk is full; make room", line)
+        self.assertEqual(line, "p2pchat-peer: not sent: the disk is full; make room; nothing was sent")
 
     def test_vanished_file(self):
         """A file that cannot be read is one line and 1, and nobody is bothered."""
@@ -211,17 +225,46 @@ class LinesTests(SynchronousTestCase):
         self.assertIn("2 pieces of the input were no UTF-8", line)
 
     def test_back_pressure(self):
-        """No more than so many messages wait for their commit; nothing more is read meanwhile."""
-        self.start(b"x\n" * (MOST_WAITING + 500), b"last\n", b"")
+        """Lines that were read together are said together; nothing is said or read until they are committed."""
+        self.start(b"x\n" * (2 * api.MOST_SAID + 100), b"last\n", b"")
         self.api.hold = True
         self.open()
-        self.assertEqual(len(self.api.said()), MOST_WAITING)
-        self.assertEqual(self.source.reads, 1)
-        self.api.commit(600)
+        for count in (api.MOST_SAID, 2 * api.MOST_SAID, 2 * api.MOST_SAID + 100):
+            self.assertEqual((len(self.api.said()), self.source.reads), (count, 1))
+            self.api.commit(1)
         self.assertEqual(self.api.said()[-1], "last")
         self.api.commit()
-        self.deliver(*range(1, MOST_WAITING + 502))
+        self.deliver(*range(1, 2 * api.MOST_SAID + 102))
         self.assertEqual(self.ended, [(0, "")])
+
+    def test_F26_nothing_goes_out_behind_what_was_refused(self):
+        """If lines are refused those behind them are not sent, though there may be room for fewer of them."""
+        self.start(b"x\n" * (api.MOST_SAID + 1), b"last\n", b"")
+        self.api.hold = True
+        self.open()
+        self.api.refuse[api.SayAll] = OutboxFull("250000 messages wait for them already")
+        self.api.commit()
+        del self.api.refuse[api.SayAll]
+        self.assertEqual(len(self.api.said()), api.MOST_SAID + 1, "the second command was refused")
+        ((code, line),) = self.ended
+        self.assertEqual(code, 1)
+        self.assertEqual(
+            line,
+            "p2pchat-peer: not sent: 250000 messages wait for them already; 256 of 256 messages wait on this disk "
+            "and go out when the two of you chat again",
+        )
+        self.assertEqual(self.source.reads, 1)
+
+    def test_ends_while_a_commit_is_under_way(self):
+        """What is on its way to the disk is neither claimed nor denied."""
+        self.start(b"one\n", b"two\nthree\n")
+        self.api.hold = True
+        self.open()
+        self.api.commit(1)
+        self.api.tell(api.Ended(person=BOB, address="", reason="closed"))
+        ((_, line),) = self.ended
+        self.assertIn("1 of 1 messages wait on this disk", line)
+        self.assertIn("whether 2 more are on this disk is not known", line)
 
     def test_back_pressure_of_a_slow_reader(self):
         """No more than so many wait for their delivery; each that is delivered lets another one be read."""

@@ -10,6 +10,8 @@ from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
 from p2pchat.core.states import State
 from p2pchat.core.trust import Policy
+from p2pchat.net import connection as links_connection
+from p2pchat.peer.link import MOST_WAITING
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA
@@ -364,6 +366,35 @@ class DeadLinkTests(PairTests):
         self.world.settle()
         self.assertEqual(far.code, "closed")
         self.assertEqual(far.of(Ask), [])
+
+
+class CarryingTests(PairTests):
+    """What the link of a chat is given, and no other."""
+
+    def test_more_may_wait_for_the_reader_of_a_chat(self) -> None:
+        """A link takes more before it counts as slow, once it carries a chat and no sooner."""
+        sizes: list[int] = []
+        self.patch(links_connection, "set_high_water", lambda transport, size: sizes.append(size))
+        Stranger(self.world, "far").dial(self.leader)
+        self.world.settle()
+        self.assertEqual(sizes, [])
+        self.chatting()
+        self.assertEqual(sizes, [MOST_WAITING] * 2)
+
+    def test_F27_acknowledgements_are_progress(self) -> None:
+        """A link that is told of progress is not cut, though its transport never tells of an empty buffer."""
+        self.chatting()
+        link = self.leader.link_with(self.follower)
+        assert link is not None
+        held = link._connection
+        assert held is not None
+        held.pauseProducing()
+        for _ in range(4):
+            self.world.wait(40)
+            self.assertTrue(link.alive)
+            link.took()
+        self.world.wait(70)
+        self.assertFalse(link.alive)
 
 
 class InstanceTests(PairTests):

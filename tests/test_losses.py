@@ -121,7 +121,7 @@ class ResetTests(LossTests):
         self.successResultOf(self.bob.database.write(lambda tables: tables.doubts.put(waiting)))
         self.roll_back()
         self.assertEqual(len(self.bob.told(api.Doubt)), 1)
-        self.assertEqual([each[2:] for each in self.doubts(self.bob)], [(3, 4)])
+        self.assertEqual([each[2:] for each in self.doubts(self.bob)], [(4, 4)])
 
 
 class ResendTests(LossTests):

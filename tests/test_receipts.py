@@ -15,8 +15,9 @@ from p2pchat.core.entries import (
 )
 from p2pchat.core.messages import MAX_ENTRY, Holding
 from p2pchat.peer import ledger, receipts
-from p2pchat.peer.receipts import Stored
+from p2pchat.peer.receipts import Stored, Taken
 from p2pchat.peer.settlement import settle
+from p2pchat.storage.remembered import StoredDoubt
 
 from .examples import BOB, WALL
 from .test_ledger import STORE, LedgerTestCase
@@ -56,7 +57,15 @@ class ReceiptsTestCase(LedgerTestCase):
 
     def store(self, *batch: Received) -> list[Stored]:
         """Commit what came."""
+        return self.take(*batch).stored
+
+    def take(self, *batch: Received) -> Taken:
+        """The same, with what is to be told."""
         return self.do(lambda tables: receipts.store_received(tables, self.two, batch, WALL + 5))
+
+    def doubts(self) -> list[tuple[int, int]]:
+        """Bob's numbers in doubt, as they are remembered."""
+        return [(doubt.first, doubt.last) for doubt in self.tables.doubts.all()]
 
     def numbers(self) -> list[int]:
         """Bob's messages here, in order of arrival."""
@@ -201,6 +210,28 @@ class ResetTests(ReceiptsTestCase):
         first = self.new.reset(self.author.name, 1, self.batch[0].head)
         second = self.new.reset(self.author.name, 0, self.batch[0].head, id=b"r" * 16)
         self.assertEqual([each.doubt for each in self.store(first, second)], [(2, 3), None])
+
+    def test_until_told(self) -> None:
+        """What a reset leaves in doubt is remembered until it is told, and not what waited for a decision before."""
+        taken = self.take(self.new.reset(self.author.name, 1, self.batch[0].head))
+        self.assertEqual((taken.until_told, self.doubts()), ([(2, 3)], [(2, 3)]))
+
+    def test_until_told_beside_what_waits(self) -> None:
+        """What waited before, or waits because of what came together with the reset, is not forgotten with it."""
+        self.tables.doubts.put(StoredDoubt(self.two.conversation, False, 3, 3, WALL))
+        late = Author(self.two.wire, b"3" * 16, 10, b"h" * 32)
+        taken = self.take(self.new.reset(self.author.name, 0, self.author.incoming.base), late.text(2, id=b"i" * 16))
+        self.assertEqual([each.doubt for each in taken.stored], [(1, 3), (1, 1)])
+        self.assertEqual((taken.until_told, self.doubts()), ([(2, 2)], [(1, 3)]))
+
+    def test_until_told_of_two_that_overlap(self) -> None:
+        """Of two resets that came together everything is forgotten once it is told."""
+        newer = Author(self.two.wire, b"3" * 16)
+        texts = [self.new.text(number, id=bytes([number] * 16)) for number in (2, 3, 4)]
+        first = self.new.entry(reset_entry(self.author.name, 1, self.batch[0].head, id=b"r" * 16, lamport=1, time=WALL))
+        taken = self.take(*texts, first, newer.reset(self.new.name, 0, self.new.incoming.base))
+        ranges = {number for begin, end in taken.until_told for number in range(begin, end + 1)}
+        self.assertEqual((ranges, self.doubts()), ({2, 3, 4}, [(2, 4)]))
 
     def test_of_a_stream_that_is_not_here(self) -> None:
         """A reset of a stream that is not here is told without numbers."""

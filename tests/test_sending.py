@@ -4,10 +4,15 @@ import json
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
-from p2pchat.api.lines import MAX_REQUEST_LINE
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pchat import api
+from p2pchat.api import MOST_SAID
+from p2pchat.api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer
 from p2pchat.core.identity import Identity, format_id
+from p2pchat.net.local_client import LocalClient
 from p2pchat.oneshot import sending
 from tests.fake_daemon import HANGS_UP
 from tests.test_cli import CliCase
@@ -27,6 +32,30 @@ def people(**fields: Any) -> dict[str, Any]:
 
 def told(kind: str, *numbers: int, identifier: str = BOB) -> dict[str, Any]:
     return {"type": kind, "person": person(identifier), "numbers": numbers, "at": 0}
+
+
+class OneAtATime:
+    """A peer that fails the test if it is asked something before it has answered."""
+
+    def __init__(self, test: SynchronousTestCase) -> None:
+        self.commands: list[api.SayAll] = []
+        self._test = test
+        self._answered = True
+
+    def submit(self, command: api.SayAll) -> int:
+        self._test.assertTrue(self._answered)
+        self._answered = False
+        self.commands.append(command)
+        return len(self.commands)
+
+    def receive(self, timeout: float | None, beside: int | None) -> tuple[list[Answer], bool]:
+        self._answered = True
+        return [Answer(version=LOCAL_VERSION, request=len(self.commands))], False
+
+    def decoded(self, answer: Answer, reply: type[api.AllAccepted]) -> api.AllAccepted:
+        last = sum(len(command.texts) for command in self.commands)
+        first = last - len(self.commands[-1].texts) + 1
+        return reply(person=api.Person(id=BOB, name="bob"), author="alice", first=first, last=last)
 
 
 class SendCase(CliCase):
@@ -207,7 +236,7 @@ class InputTests(SendCase):
         self.fails(3, "2 of 3 are queued", "send", "bob", "-", "--timeout", "0.05")
 
     def test_many(self) -> None:
-        """Thousands of lines go out in order, many by one command, with a bounded number of them unanswered."""
+        """Thousands of lines go out in order, many by one command."""
         lines = [str(number) for number in range(3000)]
         self.feed("\n".join(lines).encode())
         self.start()
@@ -215,7 +244,22 @@ class InputTests(SendCase):
         self.assertEqual(self.texts(), lines)
         sizes = [len(command["texts"]) for command in self.asked("say-all")]
         self.assertLessEqual(len(sizes), 60)
-        self.assertEqual(max(sizes), sending.MOST_TOGETHER)
+        self.assertEqual(max(sizes), MOST_SAID)
+
+    def test_F26_nothing_goes_out_behind_what_was_refused(self) -> None:
+        """What stands behind refused lines is not sent, whatever there may be room for."""
+        self.feed("\n".join(map(str, range(MOST_SAID + 10))).encode())
+        refusal = {"error": "250000 messages wait for them already", "exit_code": 1}
+        self.start(say_all=[refusal, self.say_all])
+        told = "not sent: 250000 messages wait for them already; the peer has not taken the last 256"
+        self.fails(1, told, "send", "bob", "-", "--wait", "queued")
+        self.assertEqual(len(self.asked("say-all")), 1)
+
+    def test_one_command_at_a_time(self) -> None:
+        """No command is sent before the last one was answered, so that none can be taken behind a refused one."""
+        peer = OneAtATime(self)
+        sending.Sending(cast(LocalClient, peer), api.Person(id=BOB, name="bob"), "queued", 60).run(["x"] * 3000, None)
+        self.assertEqual([len(command.texts) for command in peer.commands], [MOST_SAID] * 11 + [3000 - 11 * MOST_SAID])
 
     def test_long_lines(self) -> None:
         """However long lines are as JSON, no command is longer than a peer takes."""

@@ -214,6 +214,23 @@ class TableTests(SessionTestCase):
                         self.assertRaises(LocalProtocolError, session.send, message, 0.0)
                         self.assertEqual((session.data_to_send(), session.state), (b"", as_state(state)))
 
+    def test_what_may_be_sent_in_a_run(self) -> None:
+        """In a run goes what is legal and changes nothing, as it would alone; of all else nothing is sent."""
+        for side, table in SENDS.items():
+            for state, text in table.items():
+                legal = row(text, state)
+                for tag, message in MESSAGES.items():
+                    session = session_in(side, state)
+                    if legal.get(tag) == state and tag not in ("ask", "register", "dial-back"):
+                        session.send_all([message, message], 0.0)
+                        self.assertEqual(sent(session), [message, message])
+                    elif tag not in legal or legal[tag] != state:
+                        self.assertRaises(LocalProtocolError, session.send_all, [message], 0.0)
+                        self.assertEqual((session.data_to_send(), session.state), (b"", as_state(state)))
+                session = session_in(side, state)
+                session.send_all([], 0.0)
+                self.assertEqual((session.data_to_send(), session.state), (b"", as_state(state)))
+
     def test_P11_what_may_be_received(self) -> None:
         """Every message in every state on every side is taken and leads where the page says, or is unexpected."""
         for side, table in RECEIVES.items():
@@ -291,6 +308,7 @@ class OnceTests(SessionTestCase):
         self.assertRaises(LocalProtocolError, session.send, Ask(), 0.0)
         self.assertEqual(feed(session, Ask(text="hi")), [Ask(text="hi")])
         self.refused(session, EndCode.UNEXPECTED, Ask())
+        self.assertRaises(LocalProtocolError, session_in(Side.LEADER, "asking").send_all, [Ask()], 0.0)
 
     def test_ask_once_over_states(self) -> None:
         """Who asked does not ask again after the other accepted."""

@@ -18,21 +18,35 @@ class CreditTests(SynchronousTestCase):
         """The 257th entry waits, however small."""
         credit = Credit()
         for _ in range(256):
-            self.assertTrue(credit.covers(1))
-            credit.use(1)
-        self.assertFalse(credit.covers(1))
+            self.assertEqual(credit.spend([1]), 1)
+        self.assertEqual(credit.spend([1]), 0)
+        self.assertEqual(Credit().spend([1] * 300), 256)
 
     def test_bytes_run_out(self) -> None:
         """An entry that does not fit waits, a smaller one would not."""
         credit = Credit()
-        credit.use(262_144 - 10)
-        self.assertTrue(credit.covers(10))
-        self.assertFalse(credit.covers(11))
+        self.assertEqual(credit.spend([262_144 - 10]), 1)
+        self.assertEqual(credit.spend([11, 10]), 0)
+        self.assertEqual(credit.spend([10, 1]), 1)
+        self.assertEqual((credit.entries, credit.bytes), (254, 0))
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.integers(1, 60_000), max_size=400), st.integers(1, 50))
+    def test_a_run_is_like_its_entries_one_by_one(self, sizes: list[int], together: int) -> None:
+        """As many leave as would alone, up to the first that does not fit, and what they took is the same."""
+        run, alone = Credit(), Credit()
+        for start in range(0, len(sizes), together):
+            part = sizes[start : start + together]
+            count = 0
+            while count < len(part) and alone.spend([part[count]]):
+                count += 1
+            self.assertEqual(run.spend(part), count)
+            self.assertEqual((run.entries, run.bytes), (alone.entries, alone.bytes))
 
     def test_totals_are_absolute(self) -> None:
         """A window names totals since Select, not what is added."""
         credit = Credit()
-        credit.use(1000)
+        credit.spend([1000])
         self.assertTrue(credit.raise_to(Window(entries=300, bytes=300_000)))
         self.assertEqual((credit.entries, credit.bytes), (299, 299_000))
 
@@ -89,8 +103,7 @@ class GrantTests(SynchronousTestCase):
         waiting: list[int] = []
         committed_entries = committed_bytes = 0
         for size, batch in plan:
-            while credit.covers(size) and len(waiting) < batch:
-                credit.use(size)
+            while len(waiting) < batch and credit.spend([size]):
                 grant.take(size)
                 waiting.append(size)
             self.assertLessEqual(len(waiting), AHEAD_ENTRIES)
@@ -105,7 +118,8 @@ class GrantTests(SynchronousTestCase):
                     self.assertLessEqual(window.bytes, committed_bytes + AHEAD_BYTES)
                     self.assertTrue(credit.raise_to(window))
             waiting.clear()
-            self.assertTrue(credit.covers(MAX_ENTRY))
+            self.assertGreaterEqual(credit.entries, 1)
+            self.assertGreaterEqual(credit.bytes, MAX_ENTRY)
 
     def test_not_a_window_for_each_commit(self) -> None:
         """A window is told when half of the room is used, not after every entry."""

@@ -40,6 +40,9 @@ MAX_QUESTIONS = 8
 BATCH_ENTRIES, BATCH_BYTES = 256, 256 * 1024
 """What is loaded from the disk and sent at once."""
 
+OLDER_BYTES = 64 * 1024
+"""The same of older entries, which nobody acknowledges: a slow reader must take all that waits within a minute."""
+
 
 class Exchange:
     """One conversation of two on one selected link."""
@@ -133,7 +136,7 @@ class Exchange:
                 return Batch(outgoing, outgoing.next_seq, entries, min(self.credit.bytes, BATCH_BYTES))
         for question in self._questions:
             entries = min(self.credit.entries, BATCH_ENTRIES, question.last - question.next_seq + 1)
-            size = min(self.credit.bytes, BATCH_BYTES)
+            size = min(self.credit.bytes, OLDER_BYTES)
             return Batch(question.outgoing, question.next_seq, entries, size, True, question.last)
         return None
 
@@ -144,17 +147,13 @@ class Exchange:
         Nothing found in the batch means that the rest of what was asked for is gone.
         """
         question = self._questions[0]
-        messages: list[Message] = []
-        question.next_seq = batch.from_seq if found else question.last + 1
-        for seq, data in found:
-            if not self.credit.covers(len(data)):
-                return messages
-            self.credit.use(len(data))
-            question.next_seq = seq + 1
-            messages.append(Entry(stream=question.outgoing.name, seq=seq, bytes=data, history=True))
+        name = question.outgoing.name
+        leaving = found[: self.credit.spend([len(data) for _, data in found])]
+        messages: list[Message] = [Entry(stream=name, seq=seq, bytes=data, history=True) for seq, data in leaving]
+        question.next_seq = leaving[-1][0] + 1 if leaving else batch.from_seq if found else question.last + 1
         if question.next_seq > question.last:
             self._questions.popleft()
-            messages.append(History(stream=question.outgoing.name, first=question.first, last=question.last))
+            messages.append(History(stream=name, first=question.first, last=question.last))
         return messages
 
     def send(self, outgoing: Outgoing, entries: Iterable[Written]) -> list[Message]:

@@ -117,9 +117,13 @@ class Session:
         self.send_encoded(type(message), encode_frame(encode(message)), now)
 
     def send_all(self, messages: Sequence[Message], now: float) -> None:
-        """Queue messages none of which changes what may be sent next; raises LocalProtocolError like `send`."""
+        """Queue messages none of which changes what may be sent next; raises LocalProtocolError for any other."""
+        if not messages:
+            return
         for kind in {type(message) for message in messages}:
             self._check(kind)
+            if kind in ONCE or SENDS[self.side][self.state][kind] is not self.state:
+                raise LocalProtocolError(f"{tag_of(kind)} goes by itself")
         self._outbound += [encode_frame(encode(message)) for message in messages]
         self._sent_at = now
 

@@ -46,15 +46,6 @@ class Credit:
         """Bytes of entries that may be sent now."""
         return self._bytes - self._used_bytes
 
-    def covers(self, size: int) -> bool:
-        """Whether an entry of `size` bytes may be sent now."""
-        return self.entries >= 1 and self.bytes >= size
-
-    def use(self, size: int) -> None:
-        """An entry of `size` bytes is sent."""
-        self._used_entries += 1
-        self._used_bytes += size
-
     def spend(self, sizes: Sequence[int]) -> int:
         """How many entries of these sizes, from the first on, may be sent now: they are."""
         room, spent = self.bytes, 0

@@ -20,7 +20,10 @@ DEBT_PER_SECOND = 16 * 1024.0
 """Bytes a second that need not be paid for: some 600 KeyUpdates."""
 
 MOST_DEBT = 128 * 1024.0
-"""Bytes that may be owed: more than one read (64 KiB) and a record that is not whole yet (16 KiB)."""
+"""
+Bytes that may be owed: more than one read (64 KiB) and a record that is not whole yet (16 KiB). Of a link that carries
+a chat 256 KiB are read at once, and what that brings is read before it is looked at.
+"""
 
 
 class IMetered(Interface):

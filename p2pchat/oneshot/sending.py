@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..api import (
+    MOST_SAID,
     AllAccepted,
     Connect,
     Delivered,
@@ -39,12 +40,6 @@ from ..ui.numbers import Numbers, write_numbers
 from ..ui.splitter import Splitter
 from ..ui.words import name_of, reason_of
 from .output import client_of
-
-MOST_UNANSWERED = 256
-"""Messages on their way to the peer's disk: two commands, so that the next one waits there when one is done."""
-
-MOST_TOGETHER = MOST_UNANSWERED // 2
-"""Messages of one command."""
 
 MOST_BYTES = MAX_REQUEST_LINE - 1024
 """Of JSON of the texts in one command; the rest of its line is shorter than that."""
@@ -109,8 +104,8 @@ class Sending:
         self._timeout = timeout
         self._reached = Numbers()
         self._texts: deque[str] = deque()
-        self._unanswered: dict[int, int] = {}
-        """How many messages each command holds that is not answered, by its number."""
+        self._unanswered = 0
+        """Messages of the one command that is not answered: nothing may go out behind a refused one."""
         self._input: int | None = None
         self._splitter = Splitter()
         self._moved_at = time.monotonic()
@@ -132,9 +127,10 @@ class Sending:
         self._texts.extend(texts)
         self._input = descriptor
         while self._texts or self._unanswered or self._input is not None or self._lacking():
-            while self._texts and self._on_the_way() < MOST_UNANSWERED:
-                texts = self._together()
-                self._unanswered[self._peer.submit(SayAll(who=self._person.id, texts=texts))] = len(texts)
+            if self._texts and not self._unanswered:
+                together = self._together()
+                self._peer.submit(SayAll(who=self._person.id, texts=together))
+                self._unanswered = len(together)
             if self._missed and not self._texts and not self._unanswered and self._input is None:
                 raise NotInTime(f"more happens at the peer than can be followed here; {self._account()}")
             self._listen()
@@ -143,15 +139,12 @@ class Sending:
         """The next messages, as many as one command takes."""
         texts: list[str] = []
         room = MOST_BYTES
-        while self._texts and len(texts) < MOST_TOGETHER:
+        while self._texts and len(texts) < MOST_SAID:
             room -= len(to_json(self._texts[0])) + 1
             if texts and room < 0:
                 break
             texts.append(self._texts.popleft())
         return tuple(texts)
-
-    def _on_the_way(self) -> int:
-        return sum(self._unanswered.values())
 
     def _listen(self) -> None:
         waits = bool(self._unanswered or self._lacking())
@@ -192,7 +185,7 @@ class Sending:
             accepted = self._peer.decoded(answer, AllAccepted)
         except Reported as error:
             raise Reported(f"not sent: {error}; {self._account()}", error.exit_code) from None
-        self._unanswered.pop(answer.request or 0, None)
+        self._unanswered = 0
         self._author = accepted.author
         self.said.add_run(accepted.first, accepted.last)
         self._moved_at = time.monotonic()
@@ -237,7 +230,7 @@ class Sending:
     def _account(self) -> str:
         """What became of what was given to us."""
         if self._unanswered:
-            words = f"the peer has not taken the last {self._on_the_way()}"
+            words = f"the peer has not taken the last {self._unanswered}"
             return f"{words}; {len(self.said)} before are queued" if self.said else words
         if not self.said:
             return "nothing was sent"

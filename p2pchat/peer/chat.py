@@ -144,6 +144,7 @@ class Chat:
         self._outbox.drop()
         self._fetching.drop()
         self._selected = Selected(link)
+        link.carry()
         self._run(self._open(self._selected))
 
     def detach(self, link: ChatLink) -> None:

@@ -17,7 +17,7 @@ from ..storage.peer_tables import PeerTables
 from . import receipts
 from .environment import Environment
 from .ledger import Two
-from .receipts import Stored
+from .receipts import Stored, Taken
 from .selected import Selected
 
 UNTOLD = frozenset({Kind.RESET.value, Kind.VOID.value})
@@ -63,19 +63,19 @@ class Inbox:
                 batch, self._received = self._received, []
                 selected = self._selected()
                 now = environment.wall()
-                stored = await self._write(two, batch, now)
+                stored, until_told = await self._write(two, batch, now)
                 reach(Point.RECEIVED_COMMITTED)
                 self._tell(stored, now)
                 reach(Point.RECEIVED_TOLD)
-                if told := [each.doubt for each in stored if each.until_told and each.doubt is not None]:
-                    self._run(self._forget_told(told))
+                if until_told:
+                    self._run(self._forget_told(until_told))
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)
                     reach(Point.RECEIVED_ACKNOWLEDGED)
         finally:
             self._storing = False
 
-    def _write(self, two: Two, batch: list[Received], now: int) -> Deferred[list[Stored]]:
+    def _write(self, two: Two, batch: list[Received], now: int) -> Deferred[Taken]:
         return self._environment.database.write(lambda tables: receipts.store_received(tables, two, batch, now))
 
     async def _forget_told(self, doubts: Sequence[tuple[int, int]]) -> None:

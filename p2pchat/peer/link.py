@@ -32,7 +32,7 @@ from .round_trips import RoundTrips
 
 MOST_WAITING = 256 * 1024
 """
-Bytes that may wait for the reader of a link before no more is given to it: with less, a batch of messages makes every
+Bytes that may wait for the reader of a chat before no more is given to it: with less, a batch of messages makes every
 link look slow for a moment, and what is said then needs a second transaction before it may leave.
 """
 
@@ -168,6 +168,11 @@ class Link:
         if self.alive and self._connection is not None:
             self._connection.send_all(messages)
 
+    def carry(self) -> None:
+        """It carries the chat from now on: more may wait for its reader."""
+        if self._connection is not None:
+            self._connection.let_wait(MOST_WAITING)
+
     def took(self) -> None:
         """The far side told that it has some of what it was sent."""
         if self._connection is not None:
@@ -225,7 +230,6 @@ class Link:
 
     def begin(self, connection: Connection, authenticated: Authenticated) -> Session:
         self._connection = connection
-        connection.let_wait(MOST_WAITING)
         self.id = id_of(authenticated.key)
         self.key = authenticated.key
         self.group = authenticated.group

@@ -17,7 +17,7 @@ from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, StoredEntry
 from ..storage.peer_tables import PeerTables
-from ..storage.remembered import StoredDoubt
+from ..storage.remembered import StoredDoubt, without
 from ..storage.vectors import Vector
 from .ledger import Two
 
@@ -44,24 +44,31 @@ class Stored(Struct, frozen=True, gc=False):
     duplicate: bool = False
     doubt: tuple[int, int] | None = None
     """The author's numbers that may be missing here, first and last; (0, 0) if none is known."""
-    until_told: bool = False
-    """Whether the doubt is remembered only in case we end before we tell it: nobody has to decide about it."""
 
 
-def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now: int) -> list[Stored]:
+class Taken(NamedTuple):
+    """What became of entries that were received together."""
+
+    stored: list[Stored]
+    """Of each, in the order in which they came."""
+    until_told: list[tuple[int, int]]
+    """Author's numbers in doubt, remembered in case we end before we tell them: nobody has to decide about them."""
+
+
+def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now: int) -> Taken:
     """Store entries in the order in which they came, and move their streams."""
     lamport = tables.conversations.get(two.conversation).lamport
     intake = _Intake(tables, two, _twins(tables, two, batch), now)
     intake.take(batch)
-    stored = intake.finish()
-    for each in stored:
+    taken = intake.finish()
+    for each in taken.stored:
         if each.refusal is None or each.entry:
             lamport = moved_lamport(lamport, each.received.judged.lamport)
-    texts = [each for each in stored if each.entry and each.received.judged.kind == TEXT]
+    texts = [each for each in taken.stored if each.entry and each.received.judged.kind == TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
     reach(Point.RECEIVED_WRITTEN)
-    return stored
+    return taken
 
 
 def _twins(tables: PeerTables, two: Two, batch: Sequence[Received]) -> dict[bytes, bytes | None]:
@@ -85,6 +92,9 @@ class _Intake:
         self._streams: dict[bytes, Stream] = {}
         self._run: list[Received] = []
         self._stored: list[Stored] = []
+        self._until_told: list[tuple[int, int]] = []
+        self._waiting: list[tuple[int, int]] = []
+        """What was put in doubt and waits for a decision."""
 
     def take(self, batch: Sequence[Received]) -> None:
         """Store entries, now or with those that follow them."""
@@ -103,7 +113,7 @@ class _Intake:
         self._write_run()
         judged = received.judged
         stream, missing = self._stream_of(received)
-        strange = judged.refusal is not None or judged.kind == Kind.RESET or judged.id in self._twins
+        strange = judged.refusal is not None or judged.kind == RESET or judged.id in self._twins
         if missing is None and not strange and stream.state == "current":
             self._twins[judged.id] = received.data
             self._run.append(received)
@@ -112,10 +122,10 @@ class _Intake:
         # It may have closed a stream.
         self._streams.clear()
 
-    def finish(self) -> list[Stored]:
-        """What became of all of them, in the order in which they came."""
+    def finish(self) -> Taken:
+        """What became of all of them."""
         self._write_run()
-        return self._stored
+        return Taken(self._stored, without(self._until_told, self._waiting))
 
     def _stream_of(self, received: Received) -> tuple[Stream, tuple[int, int] | None]:
         """The row of a stream, made with its first entry; and what is not here, if it begins later."""
@@ -148,6 +158,7 @@ class _Intake:
         if missing and result.doubt is None:
             result = replace(result, doubt=missing)
             if missing[0]:
+                self._waiting.append(missing)
                 tables.doubts.put(StoredDoubt(two.conversation, False, *missing, self._now))
         if not result.entry:
             tables.streams.update(stream.stream, received.seq, received.head)
@@ -169,14 +180,13 @@ class _Intake:
             return Stored(received, stream.stream, refusal=RefusalCode.CONFLICT)
         entry = self._tables.entries.append(stream.stream, _new_entry(received, self._now))
         self._twins[judged.id] = received.data
-        doubt, agreed, until_told = None, True, False
-        conversation = self._two.conversation
-        if judged.kind == Kind.RESET and judged.reset is not None:
+        doubt, agreed = None, True
+        if judged.kind == RESET and judged.reset is not None:
             doubt, agreed = _close_replaced(self._tables, self._two, judged.reset)
             if doubt is not None:
-                until_told = bool(self._tables.doubts.remember(conversation, False, [doubt], self._now))
-        refusal = None if agreed else RefusalCode.CONFLICT
-        return Stored(received, stream.stream, entry, refusal, doubt=doubt, until_told=until_told)
+                doubts = self._tables.doubts
+                self._until_told += doubts.remember(self._two.conversation, False, [doubt], self._now)
+        return Stored(received, stream.stream, entry, None if agreed else RefusalCode.CONFLICT, doubt=doubt)
 
 
 def _new_entry(received: Received, now: int) -> NewEntry:
@@ -291,7 +301,7 @@ def note_refusal(tables: PeerTables, two: Two, stream: int, seq: int, code: str,
     entry, vector = tables.entries.at(stream, seq), tables.vectors.get(stream, two.them)
     if entry is None or vector is None:
         return None
-    if entry.kind == Kind.RESET:
+    if entry.kind == RESET:
         return Noted(0, False, _parted(tables, two, entry, now))
     return Noted(entry.number, seq > vector.seq) if entry.number else None
 

@@ -30,6 +30,9 @@ class ChatLink(Protocol):
     def send_all(self, messages: Sequence[Message]) -> None:
         """Send messages of which none ends the link, all in one go."""
 
+    def carry(self) -> None:
+        """It carries the chat from now on."""
+
     def took(self) -> None:
         """The far side told that it has some of what it was sent."""
 

@@ -51,6 +51,17 @@ class StoredDoubt(NamedTuple):
     """When it was noticed, wall-clock milliseconds."""
 
 
+def without(ranges: Iterable[tuple[int, int]], others: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is left of ranges of numbers, each (first, last), if `others` are taken out."""
+    left = list(ranges)
+    for begin, end in others:
+        cut: list[tuple[int, int]] = []
+        for first, last in left:
+            cut += [part for part in ((first, min(last, begin - 1)), (max(first, end + 1), last)) if part[0] <= part[1]]
+        left = cut
+    return left
+
+
 class Doubts:
     """What may be missing since a database was lost, until a person decides."""
 
@@ -69,12 +80,12 @@ class Doubts:
     def remember(
         self, conversation: int, mine: bool, ranges: Iterable[tuple[int, int]], at: int
     ) -> list[tuple[int, int]]:
-        """Put (first, last) of which numbers are known, not zeros; those of which nothing was in doubt before."""
-        known = [each for each in self.of_conversation(conversation) if each.mine == mine]
+        """Put (first, last) of which numbers are known, not zeros; what of them was not in doubt before."""
+        known = [(each.first, each.last) for each in self.of_conversation(conversation) if each.mine == mine]
         named = [(first, last) for first, last in ranges if first]
         for first, last in named:
             self.put(StoredDoubt(conversation, mine, first, last, at))
-        return [(first, last) for first, last in named if all(last < each.first or each.last < first for each in known)]
+        return without(named, known)
 
     def settle(self, conversation: int, mine: bool, first: int, last: int) -> None:
         """These numbers are in doubt no more."""

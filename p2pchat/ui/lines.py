@@ -3,8 +3,8 @@ A file or a pipe to one person, line by line, until all of it is delivered: `--t
 
 Opens the input, connects, waits for consent, sends every line (an empty one too) as a message in order, waits until
 all are delivered, and ends with one of the codes below. An empty input ends at once: there is nothing to wait for.
-At most `MOST_WAITING` messages wait for their commit, and `MOST_UNDELIVERED` for their delivery; then nothing more is
-read.
+Lines that were read together are said together, and nothing more is read until they are on the disk: if they are
+refused nothing that stood behind them goes out. Nor is it while `MOST_UNDELIVERED` messages wait for their delivery.
 
 `--timeout` counts while something waits and nothing moves: it begins anew with every message that is delivered, and
 does not run while all is delivered and the pipe is silent.
@@ -20,16 +20,13 @@ from twisted.python.failure import Failure
 
 from p2pchat import api
 from p2pchat.config import PeerSettings
-from p2pchat.core.errors import UserError
+from p2pchat.core.errors import Reported, UserError
 from p2pchat.core.text import Kind, clean
 
 from .numbers import Numbers, write_numbers
 from .source import Source
 from .splitter import Splitter
 from .words import name_of, reason_of
-
-MOST_WAITING = 1_000
-"""Messages handed over and not yet committed: enough for a group commit to be worth it, and a few MiB at most."""
 
 MOST_UNDELIVERED = 50_000
 """Messages committed and not yet delivered; then the pipe waits, so that none of ours is refused as too much."""
@@ -114,8 +111,8 @@ class Lines:
             await self._send(data)
             data = await self._source.read()
         if rest := tuple(self._splitter.end()):
-            self._say(rest)
-        await self._until(lambda: not self._committing and not self._waiting)
+            await self._say(rest)
+        await self._until(lambda: not self._waiting)
         self._end_well()
 
     async def _connect(self) -> None:
@@ -166,40 +163,29 @@ class Lines:
     async def _send(self, data: bytes) -> None:
         texts = tuple(self._splitter.feed(data))
         while texts:
-            await self._until(lambda: self._room() > 0)
-            count = min(self._room(), api.MOST_SAID)
-            self._say(texts[:count])
+            await self._until(lambda: len(self._waiting) < MOST_UNDELIVERED)
+            count = min(MOST_UNDELIVERED - len(self._waiting), api.MOST_SAID)
+            await self._say(texts[:count])
             texts = texts[count:]
 
-    def _room(self) -> int:
-        """Messages that may be handed over now."""
-        return min(MOST_WAITING - self._committing, MOST_UNDELIVERED - len(self._waiting))
-
-    def _say(self, texts: tuple[str, ...]) -> None:
-        who, count = self._person.id if self._person else self._to, len(texts)
-        self._sent += count
-        self._committing += count
-        said = self._api.execute(api.SayAll(who=who, texts=texts))
-        said.addCallbacks(self._committed, self._not_taken, callbackArgs=(count,), errbackArgs=(count,))
-
-    def _committed(self, reply: api.Reply, count: int) -> None:
-        self._committing -= count
+    async def _say(self, texts: tuple[str, ...]) -> None:
+        """Have messages committed, all of them; raises Reported if they are not taken."""
+        who = self._person.id if self._person else self._to
+        self._committing = len(texts)
+        self._count()
+        try:
+            reply = await self._api.execute(api.SayAll(who=who, texts=texts))
+        except UserError as error:
+            self._committing = 0
+            raise Reported(f"not sent: {error}; {self._account()}", error.exit_code) from None
+        self._committing = 0
+        self._sent += len(texts)
         if isinstance(reply, api.AllAccepted):
             for number in range(reply.first, reply.last + 1):
                 if not self._early.discard(number):
                     self._waiting.add(number)
-        if not self._committing:
-            self._early.clear()  # what else was delivered meanwhile is somebody else's
-        self._progress()
-        self._move()
-
-    def _not_taken(self, failure: Failure, count: int) -> None:
-        self._committing -= count
-        error = failure.value
-        if isinstance(error, UserError):
-            self._end(error.exit_code, f"not sent: {error}; {self._account()}")
-        else:
-            self._failed(failure)
+        self._early.clear()  # what else was delivered meanwhile is somebody else's
+        self._count()
 
     # --- what happens
 
@@ -243,10 +229,16 @@ class Lines:
     # --- the end
 
     def _progress(self) -> None:
-        """Count the timeout from now on, if something waits."""
+        """Something moved: count the timeout anew."""
         self._stop_timer()
+        self._count()
+
+    def _count(self) -> None:
+        """Count the timeout while something waits; what is said meanwhile does not begin it anew."""
         timeout = self._settings.timeout
-        if timeout is not None and not self._over and (not self._opened or self._waiting or self._committing):
+        if self._over or (self._opened and not self._waiting and not self._committing):
+            self._stop_timer()
+        elif timeout is not None and self._timer is None:
             self._timer = self._clock.callLater(timeout, self._timed_out, timeout)
 
     def _stop_timer(self) -> None:
@@ -289,9 +281,10 @@ class Lines:
         return name_of(self._person) if self._person else clean(self._to, Kind.NAME)
 
     def _account(self) -> str:
+        unsure = f"; whether {self._committing} more are on this disk is not known" if self._committing else ""
         if not self._sent:
-            return "nothing was sent"
-        waiting = len(self._waiting) + self._committing
+            return f"nothing was sent{unsure}"
+        waiting = len(self._waiting)
         if not waiting:
-            return f"what was sent is delivered ({self._sent} messages)"
-        return f"{waiting} of {self._sent} messages wait on this disk and go out when the two of you chat again"
+            return f"what was sent is delivered ({self._sent} messages){unsure}"
+        return f"{waiting} of {self._sent} messages wait on this disk and go out when the two of you chat again{unsure}"
