@@ -55,6 +55,7 @@ OUTPUT_CLOSED = 141
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words say; the exit code."""
+    _occupy_standard()
     typed = list(sys.argv[1:] if words is None else words)
     try:
         _run(make_parser().parse_args(typed), typed)
@@ -69,6 +70,15 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUTPUT_CLOSED
     return 0
+
+
+def _occupy_standard() -> None:
+    """Where a standard descriptor is closed, the next socket would take its place, and be read as the input."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _run(options: "Namespace", typed: list[str]) -> None:

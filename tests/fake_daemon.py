@@ -11,6 +11,9 @@ from typing import Any
 HANGS_UP: dict[str, Any] = {"hangs-up": True}
 """An event: close the connection instead."""
 
+DIES: dict[str, Any] = {"dies": True}
+"""An answer: close the connection instead."""
+
 ENDS: dict[str, Any] = {"ends": True}
 """An answer: close the connection and the socket, as a daemon that stops."""
 
@@ -72,6 +75,8 @@ class FakeDaemon:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if callable(answer):
             answer = answer(request["command"])
+        if answer is DIES:
+            return False
         if answer is ENDS:
             answer = {"type": "done"}
             goes_on = False

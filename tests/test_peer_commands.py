@@ -299,6 +299,14 @@ class ChatTests(CommandTests):
         self.alice.do(api.RemoveContact(who="carol"))
         self.assertIn("/connect ", self.alice.refuse(api.Say(who=ID, text="x"), UserError))
 
+    def test_say_to_oneself(self) -> None:
+        """Nobody has a chat with themselves: what is said there could never be delivered."""
+        for command in (
+            api.Say(who=format_id(self.alice.id), text="x"),
+            api.SayAll(who=format_id(self.alice.id), texts=("x",)),
+        ):
+            self.assertIn("that is yourself", self.alice.refuse(command, UserError))
+
     def test_say_to_somebody_who_asks(self) -> None:
         """Whoever asks and has no answer yet is answered first."""
         far = Stranger(self.world, "far").dial(self.alice)

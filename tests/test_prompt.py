@@ -16,10 +16,24 @@ class PromptTests(Screens):
         self.wait_for("alice#1: héllo 日本")
 
     def test_no_chat(self):
-        """A line that goes to nobody is back in the input."""
+        """A line that goes to nobody is out of the way of the command that is advised, and back behind it."""
         self.line("precious")
         self.wait_for("no chat is the current one")
-        self.wait_until(lambda rows: rows[-2] == "> precious")
+        self.wait_for("comes back behind your next command")
+        self.wait_until(lambda rows: rows[-2] == ">")
+        self.line("/contacts")
+        self.wait_until(lambda rows: rows[-2] == ">")
+        self.line("/msg bob")
+        self.wait_until(lambda rows: rows[-2] == "[bob] > precious")
+        self.press("Enter")
+        self.wait_for("alice#1: precious")
+
+    def test_command_without_its_slash(self):
+        """A command that lacks its slash is not in the way of the one that has it."""
+        self.line("exit")
+        self.wait_for("did you mean /exit?")
+        self.line("/msg bob")
+        self.wait_until(lambda rows: rows[-2] == "[bob] >")
 
     def test_incoming_does_not_split(self):
         """What arrives while one types is shown above, and the input stays whole."""

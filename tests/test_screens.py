@@ -110,6 +110,44 @@ class WideScreens(Screens):
         self.press("Enter")
         self.wait_for("alice#1: line 1", 60)
 
+    def test_more_lines_than_rows(self):
+        """The question stands on the screen however long the text is; it can be looked at, dropped, and sent."""
+        self.chat()
+        text = "\n".join(f"line {number}" for number in range(1, 61)) + "\n"
+
+        def paste() -> None:
+            self.tmux("set-buffer", text)
+            self.tmux("paste-buffer", "-p")
+            self.wait_for("line 60")
+            self.press("Enter")
+            self.wait_until(lambda rows: "60 lines as one message: Enter sends" in rows[-3] and rows[-2] == "[bob] >")
+
+        paste()
+        self.press("C-c")
+        self.wait_for("the 60 lines were dropped")
+        paste()
+        self.line("hello")
+        self.wait_for("alice#1: hello")
+        self.assertTrue(any("the 60 lines were dropped; nothing" in row for row in self.pane()[-6:]))
+        paste()
+        self.press("Up")
+        self.wait_for("line 60")
+        self.press("Enter")
+        self.wait_until(lambda rows: rows[-2] == "[bob] >")
+        self.press("Enter")
+        self.wait_for("alice#2: line 1", 200)
+
+    def test_pasted_colours(self):
+        """Control sequences that come in as keys, as from a terminal without bracketed paste, end nothing."""
+        self.chat()
+        self.tmux("set-buffer", "\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[m text")
+        self.tmux("paste-buffer", "-r")
+        self.wait_until(lambda rows: "text" in rows[-2])
+        self.press("Enter")
+        self.wait_for("alice#1: ")
+        self.line("still here")
+        self.wait_for("alice#2: still here")
+
     def test_resized(self):
         """A screen that is made narrow and wide again shows one input line and one bar, each within it."""
         self.chat()

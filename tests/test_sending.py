@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import threading
 from typing import Any, cast
@@ -14,7 +15,7 @@ from p2pchat.api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer
 from p2pchat.core.identity import Identity, format_id
 from p2pchat.net.local_client import LocalClient
 from p2pchat.oneshot import sending
-from tests.fake_daemon import HANGS_UP
+from tests.fake_daemon import DIES, HANGS_UP
 from tests.test_cli import CliCase
 
 BOB = format_id(Identity.from_seed(b"b" * 32).id)
@@ -141,6 +142,13 @@ class ReachTests(SendCase):
         self.then[13] = [HANGS_UP]
         self.start()
         self.fails(3, f"the peer in {self.state} ended", "send", "bob", "hi")
+
+    def test_the_peer_ends_in_the_middle(self) -> None:
+        """What it had taken before is told, and of the rest that nobody knows."""
+        self.feed(b"x\n" * (MOST_SAID + 10))
+        self.start(say_all=[self.say_all, DIES])
+        told = "whether it has taken the last 10 is not known; 256 before are queued"
+        self.fails(3, told, "send", "bob", "-", "--wait", "queued")
 
     def test_no_peer(self) -> None:
         """Where no peer runs it is 6."""
@@ -331,11 +339,19 @@ class InputTests(SendCase):
         self.succeeds("send", "bob", "-", "--timeout", "0.1")
 
 
+class ClosedInputTests(SendCase):
+    def test_closed_input(self) -> None:
+        """Where standard input is closed nothing is sent; the peer's own socket is not taken for it."""
+        self.start()
+        words = [sys.executable, "-m", "p2pchat", "send", "--state", str(self.state), "bob", "-"]
+        ended = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *words], capture_output=True, text=True, timeout=60)
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "", ""))
+        self.assertEqual(self.texts(), [])
+
+
 class ImportTests(CliCase):
     def test_without_twisted(self) -> None:
         """It starts quickly: nothing that it needs imports Twisted."""
-        import subprocess
-
         code = "import sys, p2pchat.oneshot.sending; print([name for name in sys.modules if 'twisted' in name])"
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         self.assertEqual(found.stdout, "[]\n")

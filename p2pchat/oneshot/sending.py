@@ -154,9 +154,9 @@ class Sending:
         try:
             answers, readable = self._peer.receive(left, None if self._texts else self._input)
         except UserError as error:
-            if not self.said or self._unanswered:
+            if not self.said:
                 raise
-            raise NotInTime(f"{error}; {self._account()}") from None
+            raise NotInTime(f"{error}; {self._account(answered=False)}") from None
         for answer in answers:
             self._take(answer)
         if readable:
@@ -227,10 +227,12 @@ class Sending:
     def _among_said(self, first: int, last: int) -> int:
         return sum(max(0, min(last, end) - max(first, begin) + 1) for begin, end in self.said.ranges())
 
-    def _account(self) -> str:
-        """What became of what was given to us."""
+    def _account(self, answered: bool = True) -> str:
+        """What became of what was given to us; `answered`: the peer said that it has not taken the rest."""
         if self._unanswered:
             words = f"the peer has not taken the last {self._unanswered}"
+            if not answered:
+                words = f"whether it has taken the last {self._unanswered} is not known"
             return f"{words}; {len(self.said)} before are queued" if self.said else words
         if not self.said:
             return "nothing was sent"

@@ -96,6 +96,7 @@ class Commands:
         """
         who = command.who
         identifier = self._someone(who)
+        self._check_other(identifier)
         contact = self._peer.people.contact(identifier)
         if contact is not None and contact.blocked_at is not None:
             called = self._called(who, identifier)

@@ -182,12 +182,16 @@ def _command(rest: str, current: str | None) -> Action:
         raise UsageError(f"{error}; write {row.usage}") from None
 
 
+class Slip(UsageError):
+    """A command without its slash: nobody wants to have it back."""
+
+
 def _refuse_slip(line: str) -> None:
     slip = _SLIP.fullmatch(line)
     word = slip[1].lower() if slip else line.strip().lower()
     if word in (_ROWS if slip and len(word) > 1 else _BARE):
         literally = " ".join(line.split())[:40]
-        raise UsageError(f"did you mean /{word}? nothing was sent; to send it as it is: /msg NAME {literally}")
+        raise Slip(f"did you mean /{word}? nothing was sent; to send it as it is: /msg NAME {literally}")
 
 
 def _no_command(word: str, like: str) -> str:

@@ -22,7 +22,7 @@ from .actions import AcceptRequest, Action, Fingerprint, Paste, RejectRequest, S
 from .answers import answer
 from .awaited import Awaited
 from .browsing import Browser
-from .commands import NoChat, parse
+from .commands import NoChat, Slip, parse
 from .conversation import Block, Conversation, consent, refusal
 from .drawing import told
 from .export import Aside
@@ -193,7 +193,7 @@ class Console:
 
     def _refused(self, error: UserError, line: str, typed: _Typed, action: Action | None) -> None:
         self._say(str(error))
-        if not line.lstrip().startswith("/"):
+        if not (line.lstrip().startswith("/") or isinstance(error, Slip)):
             self._screen.keep(line)
         if not typed.prompted and isinstance(action, api.Connect | Switch):
             # What follows in a pipe is meant for whom it could not switch to, and for nobody else.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .overview import PLACES
 
 if TYPE_CHECKING:
-    from prompt_toolkit.filters import FilterOrBool
+    from prompt_toolkit.filters import Filter
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 TWICE = 1.5
@@ -33,39 +33,11 @@ class Wishes:
 
 def bindings(wishes: Wishes) -> "KeyBindings":
     """The keys of any prompt."""
-    from prompt_toolkit.key_binding import KeyBindings
+    keys = _entering(wishes)
 
-    keys = KeyBindings()
-    interrupted_at = 0.0
-    confirmed = ""
-
-    @keys.add("escape", "enter")
-    def _new_line(event: "KeyPressEvent") -> None:
-        event.current_buffer.newline()
-
-    @keys.add("enter", filter=_at_input())
-    def _accept(event: "KeyPressEvent") -> None:
-        nonlocal confirmed
-        text = event.current_buffer.text
-        lines = text.count("\n") + 1
-        if lines > MANY_LINES and text != confirmed:
-            confirmed = text
-            wishes.say(f"{lines} lines as one message: Enter again sends them, Ctrl-C drops them")
-        else:
-            confirmed = ""
-            event.current_buffer.validate_and_handle()
-
-    @keys.add("c-c")
-    def _interrupt(event: "KeyPressEvent") -> None:
-        nonlocal interrupted_at
-        now = event.app.loop.time() if event.app.loop is not None else 0.0
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        elif now - interrupted_at < TWICE:
-            event.app.exit(exception=EOFError)
-        else:
-            wishes.say("Ctrl-C again leaves")
-        interrupted_at = now
+    @keys.add("<vt100-mouse-event>")
+    def _no_mouse(event: "KeyPressEvent") -> None:
+        """Nobody asked for the mouse: it is a colour out of a text that was pasted, on which prompt_toolkit fails."""
 
     @keys.add("c-n", filter=_at_input())
     def _next(event: "KeyPressEvent") -> None:
@@ -82,6 +54,68 @@ def bindings(wishes: Wishes) -> "KeyBindings":
             wishes.go_to(place)
 
     return keys
+
+
+def _entering(wishes: Wishes) -> "KeyBindings":
+    """The keys that enter what is in the input, or give it up."""
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.filters import Condition
+    from prompt_toolkit.key_binding import KeyBindings
+
+    keys = KeyBindings()
+    interrupted_at = 0.0
+    pending = ""
+    """A long text about which it was asked; it is off the screen meanwhile, or the question would be."""
+
+    @keys.add("escape", "enter")
+    def _new_line(event: "KeyPressEvent") -> None:
+        event.current_buffer.newline()
+
+    @keys.add("enter", filter=_at_input())
+    def _accept(event: "KeyPressEvent") -> None:
+        nonlocal pending
+        buffer, asked = event.current_buffer, pending
+        pending = ""
+        if asked and not buffer.text:
+            buffer.document = Document(asked, len(asked))
+            buffer.validate_and_handle()
+        elif (lines := _count(buffer.text)) > MANY_LINES:
+            pending = buffer.text
+            buffer.reset()
+            wishes.say(f"{lines} lines as one message: Enter sends them, Ctrl-C drops, Up shows them")
+        else:
+            if asked:
+                wishes.say(f"the {_count(asked)} lines were dropped; nothing of them was sent")
+            buffer.validate_and_handle()
+
+    @keys.add("up", filter=Condition(lambda: bool(pending)) & _at_input())
+    def _show_again(event: "KeyPressEvent") -> None:
+        nonlocal pending
+        if not event.current_buffer.text:
+            event.current_buffer.document = Document(pending, len(pending))
+            pending = ""
+
+    @keys.add("c-c")
+    def _interrupt(event: "KeyPressEvent") -> None:
+        nonlocal interrupted_at, pending
+        now = event.app.loop.time() if event.app.loop is not None else 0.0
+        dropped, pending = pending, ""
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        elif dropped:
+            wishes.say(f"the {_count(dropped)} lines were dropped; nothing of them was sent")
+        elif now - interrupted_at < TWICE:
+            event.app.exit(exception=EOFError)
+        else:
+            wishes.say("Ctrl-C again leaves")
+        interrupted_at = now
+
+    return keys
+
+
+def _count(text: str) -> int:
+    """Lines of a text; an end of line behind the last one begins none."""
+    return text.removesuffix("\n").count("\n") + 1
 
 
 def spoken_bindings(wishes: Wishes) -> "KeyBindings":
@@ -124,7 +158,7 @@ def spoken_bindings(wishes: Wishes) -> "KeyBindings":
     return keys
 
 
-def _at_input() -> "FilterOrBool":
+def _at_input() -> "Filter":
     """Neither in a menu of completions nor in a search, where these keys have another meaning."""
     from prompt_toolkit.application.current import get_app
     from prompt_toolkit.filters import Condition, has_completions, is_searching

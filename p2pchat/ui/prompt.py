@@ -205,10 +205,10 @@ class Prompt(Service):
                 self._in_terminal(self._writing.redraw)
 
     def keep(self, text: str) -> None:
-        """Put a refused line back into the input, if nothing new was begun."""
+        """Put a refused line back into the input, behind the command that makes it possible to send it."""
         if self._writing is not None:
             self._writing.kept = text
-            self._in_terminal(self._writing.put_back)
+            self.show(note("what you wrote comes back behind your next command; Enter sends it then"))
 
     def ring(self, sequence: str) -> None:
         """Give the terminal a control sequence that moves nothing on the screen, such as its bell."""
@@ -269,7 +269,9 @@ class Prompt(Service):
         except KeyboardInterrupt:
             return True
         shown = self._writing.shown
-        if line.lstrip().startswith("/") and not self.is_plain:  # a message comes back with its number
+        command = line.lstrip().startswith("/")
+        self._writing.entered(command)
+        if command and not self.is_plain:  # a message comes back with its number
             self._write([(Line(Origin.MINE, line, shown.prompt, timed=False), None)])
         dealt_with = threading.Event()
         self._reactor.callFromThread(self._typed, line, shown.chat, dealt_with)

@@ -2,7 +2,8 @@
 What a person is writing, and to whom: the input line with the chat that it names, drafts, and what was typed before.
 
 For the terminal's thread, but for `wanted` and `kept`, which the reactor's thread sets, and `forget`, which it calls
-since that must also work while there is no prompt. What is being typed stays with the chat for which it was begun.
+since that must also work while there is no prompt. What is being typed stays with the chat for which it was begun. A
+refused line is out of the way of the command that the refusal asks for, and comes back behind it.
 Another chat is named when the person asked for it by a key, or when nothing is being typed: a slow command that
 changes the chat in the meantime is seen when the line is entered.
 """
@@ -46,7 +47,9 @@ class Writing:
         self.wanted = Addressee()
         """Who is to be named as soon as may be; `name_wanted` looks after that."""
         self.kept = ""
-        """A refused line, for the next empty input; `put_back` looks after that."""
+        """A refused line, for the input behind the next command that leaves a chat to write to."""
+        self._commanded = False
+        """Whether the last line that was entered was a command."""
         self._drafts: dict[str | None, str] = {}
         self._histories: dict[str | None, History] = {}
         session.default_buffer.on_text_changed += lambda _: self._changed()
@@ -61,7 +64,9 @@ class Writing:
         self._switching = False
         self._name(self.wanted)
         draft = self._drafts.pop(self._shown.chat, "")
-        kept, self.kept = self.kept, ""
+        kept = ""
+        if self._commanded and self._shown.chat is not None:
+            kept, self.kept = self.kept, ""
         try:
             return self._session.prompt(
                 lambda: self._shown.prompt,
@@ -91,11 +96,11 @@ class Writing:
         """A key asked for another chat, which is named next whatever is being typed."""
         self._switching = True
 
-    def put_back(self) -> None:
-        """Show the refused line, if nothing new was begun; else it comes with the next input."""
-        if self._session.app.is_running and not self._session.default_buffer.text:
-            kept, self.kept = self.kept, ""
-            self._put(kept)
+    def entered(self, command: bool) -> None:
+        """A line was entered; a message takes the place of a refused one."""
+        self._commanded = command
+        if not command:
+            self.kept = ""
 
     def forget(self, person: str) -> None:
         """Forget what was typed in the chat with that id."""
