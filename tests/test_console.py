@@ -164,7 +164,8 @@ class ConsoleTests(SynchronousTestCase):
         self.assertIn("just come", self.screen.rows[-1])
         self.clock.advance(2)
         self.type("/accept 2h")
-        self.assertEqual(self.asked(), [api.Accept(who=ALICE.id, scope="timed", seconds=7200)])
+        accepted = api.Accept(who=ALICE.id, scope="timed", seconds=7200)
+        self.assertEqual(self.asked(), [accepted, api.WhoIs(who=ALICE.id)])
         self.assertEqual(self.console.conversation.current_id, ALICE.id)
 
     def test_accept_beside_another_chat(self):
@@ -190,7 +191,7 @@ class ConsoleTests(SynchronousTestCase):
         self.api.tell(api.Answered(person=BOB, address="10.0.0.9:6666"))
         self.assertIn(short_id(BOB.id), self.screen.rows[-1])
         self.type("/accept bob")
-        self.assertEqual(self.asked()[-1], api.Confirm(who=BOB.id))
+        self.assertEqual(self.asked()[-2:], [api.Confirm(who=BOB.id), api.WhoIs(who=BOB.id)])
         self.assertEqual(self.console.conversation.current_id, BOB.id)
 
     def test_reject(self):
@@ -277,6 +278,7 @@ class ConsoleTests(SynchronousTestCase):
 
     def test_numbers_of_chats(self):
         """A key changes to the chat with its number, or to the next; where there is none, that is said."""
+        self.api.tell(api.Ended(person=person("bob", id=BOB.id), address="", reason="closed"))
         self.console.go_by(1)
         self.assertIn("there is no chat", self.screen.rows[-1])
         carol = person("carol", id=CAROL.id, chat="open")
@@ -452,4 +454,4 @@ class ConsoleTests(SynchronousTestCase):
         """/accept NAME works at once."""
         self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
         self.type("/accept alice")
-        self.assertEqual(self.asked(), [api.Accept(who=ALICE.id)])
+        self.assertEqual(self.asked(), [api.Accept(who=ALICE.id), api.WhoIs(who=ALICE.id)])

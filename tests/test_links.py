@@ -274,7 +274,9 @@ class DeadLinkTests(PairTests):
         self.assertNotIn("into the dark", self.follower.texts())
         self.world.wait(47)
         for one in (self.leader, self.follower):
-            self.assertEqual(len(one.told(api.Silent)), 1)
+            silent, lost = one.told(api.Silent)
+            self.assertEqual((silent.seconds >= 30, lost.seconds), (True, 0))
+            self.assertEqual(lost.person.chat, "lost", "front ends know then that there is no link")
             self.assertEqual(one.told(api.Ended), [])
         self.world.wait(60)
         self.assertEqual(self.follower.texts().count("into the dark"), 1)

@@ -11,7 +11,7 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 
 from p2pchat import api
-from p2pchat.ui.browsing import OPENING
+from p2pchat.ui.browsing import NEAR, OPENING
 from p2pchat.ui.words import short_id
 from tests.company import Node
 from tests.consoles import Desk
@@ -231,9 +231,60 @@ class OpeningTests(RecallTests):
         with mock.patch("p2pchat.ui.browsing.MOST_MISSED", 5), mock.patch("p2pchat.ui.browsing.PAGE_MOST", 5):
             desk = self.desk()
             desk.type("/connect bob")
-            self.assertEqual(self.bob.told(api.Seen), [])
-            desk.type("/more")
+            for _ in range(4):
+                self.assertEqual(self.bob.told(api.Seen), [])
+                desk.type("/more")
             self.assertEqual(self.bob.told(api.Seen)[-1].numbers[-1], 30)
+
+    def test_one_unseen_line_behind_many(self) -> None:
+        """An unseen line is shown, and counts as seen, however many of one's own stand behind it."""
+        self.open()
+        self.say("look here", node=self.bob, who="alice")
+        self.say(*map(str, range(30)))
+        with mock.patch("p2pchat.ui.browsing.MOST_MISSED", 5), mock.patch("p2pchat.ui.browsing.PAGE_MOST", 5):
+            rows = undated(self.desk().type("/connect bob"))
+        self.assertEqual(rows[1:3], ["-- not seen before:", "  DATE bob#1: look here"])
+        self.assertEqual(rows[6], "-- ... 17 lines ...")
+        self.assertEqual([row.rpartition(": ")[2] for row in rows[7:17]], [str(number) for number in range(20, 30)])
+        self.assertEqual(self.bob.told(api.Seen)[-1].numbers, (1,))
+        self.assertEqual(self.unseen(self.alice), ())
+
+    def test_says_how_many_are_left(self) -> None:
+        """Of what was missed and is not shown at once it is said how much it is; /more goes on in large steps."""
+        self.open()
+        self.say(*map(str, range(30)), node=self.bob, who="alice")
+        with mock.patch("p2pchat.ui.browsing.MOST_MISSED", 10):
+            desk = self.desk()
+            rows = desk.type("/connect bob")
+        self.assertIn("-- 20 more that you have not seen stand before these: /more shows them", rows)
+        self.assertIn("/more", rows[0])
+        desk.type("/more")
+        self.assertEqual(self.bob.told(api.Seen)[-1].numbers[-1], 30)
+        self.assertEqual(self.unseen(self.alice), ())
+
+    def test_shown_again(self) -> None:
+        """What came while another chat was current is shown again where it has scrolled away, and told as seen then."""
+        carol = self.world.node("carol")
+        carol.knows(self.alice)
+        self.alice.knows(carol)
+        self.open()
+        carol.dials(self.alice)
+        self.world.settle()
+        desk = self.desk()
+        desk.type("/msg carol", "/msg bob")
+        self.say("near", node=carol, who="alice")
+        desk.settle()
+        self.assertEqual(desk.type("/msg carol"), [])
+        desk.type("/msg bob")
+        self.say("far", node=carol, who="alice")
+        self.say(*map(str, range(NEAR)), node=self.bob, who="alice")
+        desk.settle()
+        self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,)])
+        rows = undated(desk.type("/msg carol"))
+        self.assertEqual(rows[0][:65], "-- said in the chat with carol while you were elsewhere; what was")
+        self.assertEqual(rows[1:], ["-- not seen before:", "  DATE carol#2: far", "-- end of history"])
+        self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,), (2,)])
+        self.assertEqual(desk.type("/msg bob", "/msg carol"), [])
 
 
 class SearchCommandTests(RecallTests):

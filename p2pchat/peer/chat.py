@@ -66,6 +66,7 @@ class Chat:
         self._selected: Selected | None = None
         self._early: list[Message] = []
         self._told_silent = False
+        self._told_lost = False
         self._outbox = Outbox(environment, two, lambda: self._selected, person, author, self._run)
         self._inbox = Inbox(environment, two, lambda: self._selected, person, self._run)
         self._fetching = Fetching(environment, two, lambda: self._selected, person, self._run)
@@ -351,8 +352,8 @@ class Chat:
 
     def tell_silence(self, seconds: int) -> None:
         """Tell the person that the far side is silent, or lost (0 seconds), and what waits."""
-        if not self._told_silent:
-            self._told_silent = True
+        if not self._told_silent or (not seconds and not self._told_lost):
+            self._told_silent, self._told_lost = True, not seconds
             self._run(self._tell_silence(seconds))
 
     async def _tell_silence(self, seconds: int) -> None:
@@ -364,7 +365,7 @@ class Chat:
     def tell_back(self) -> None:
         """Tell the person that the far side is back, if they were told that it was gone."""
         if self._told_silent:
-            self._told_silent = False
+            self._told_silent = self._told_lost = False
             self._environment.emit(Back(person=self._person()))
 
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:

@@ -23,6 +23,15 @@ OPENING = 10
 MOST_MISSED = 1_000
 """Unseen lines that are shown then; what was before is a matter of /more."""
 
+MOST_BETWEEN = 20_000
+"""Lines that are looked through for them; there may be many of one's own between."""
+
+BESIDE = 3
+"""Lines that are shown on each side of an unseen one; of more between two of them it is said how many those are."""
+
+NEAR = 8
+"""Messages behind which an unread one may stand above the input and still be looked for there."""
+
 AROUND = 6
 """Lines on each side of one that was found."""
 
@@ -70,6 +79,10 @@ class Browser:
         self._shown: _Place | _Search | None = None
         self._hits: list[api.StoredLine] = []
         self._opened: set[str] = set()
+        self._rows = 0
+        """Messages that were shown on this screen."""
+        self._unread: dict[str, tuple[int, int]] = {}
+        """The first message of each chat that came while another one was current: its entry, and `_rows` then."""
         self._first_said: dict[str, int] = {}
         self._first_own: dict[str, int] = {}
 
@@ -78,12 +91,17 @@ class Browser:
         match event:
             case api.Said(person=person, entry=entry, history=False):
                 self._first_said.setdefault(person.id, entry)
+                self._rows += 1
+                if person.id != self._conversation.current_id:
+                    self._unread.setdefault(person.id, (entry, self._rows))
             case api.Queued(person=person, number=number):
                 self._first_own.setdefault(person.id, number)
+                self._rows += 1
 
     def lost_track(self) -> None:
         """Events were left out: what this screen showed is not known any more, and chats are opened anew."""
         self._opened.clear()
+        self._unread.clear()
         self._first_said.clear()
         self._first_own.clear()
 
@@ -158,50 +176,78 @@ class Browser:
             self._show(row, None)
 
     async def open(self, person: api.Person) -> None:
-        """A chat was opened on this screen: show what was said last, and what was missed, once."""
+        """
+        A chat was opened on this screen: show what was said last, and what was missed, once. What came while another
+        chat was current is shown again, if so much was shown since that it need not be on the screen any more.
+        """
+        entry, row = self._unread.pop(person.id, (0, self._rows))
+        unread = entry if self._rows - row >= NEAR else 0
         if person.id in self._opened:
+            if unread:
+                await self._show_unread(person, unread)
             return
-        found, more, whole = await self._missed(person)
+        found, more, whole, before = await self._missed(person)
         self._opened.add(person.id)
-        shown = [line for line in found if not self._was_shown(line)]
+        shown = [line for line in found if not self._was_shown(line) or (unread and line.entry >= unread)]
         if shown:
-            self._show_page(shown, more, _place(person.id, PAGE, shown, from_end=True), whole)
+            count = PAGE if whole else PAGE_MOST
+            self._show_page(shown, more, _place(person.id, count, shown, from_end=True), whole, condense=True)
         elif whole:
             self._conversation.shown_whole(person.id, None)
+        if before:
+            self._show(told(f"{before} more that you have not seen stand before these: /more shows them"), None)
 
     # --- inside
 
-    async def _missed(self, person: api.Person) -> tuple[Sequence[api.StoredLine], bool, bool]:
+    async def _show_unread(self, person: api.Person, entry: int) -> None:
+        """Show again what was said from an entry on."""
+        reply = await self._ask(api.ShowLines(who=person.id, count=PAGE_MOST, after=entry - 1))
+        if reply.lines:
+            self._shown = _place(person.id, PAGE, reply.lines, from_end=not reply.more)
+            title = f"said in the chat with {name_of(person)} while you were elsewhere"
+            for row, line in page(_condensed(reply.lines), title, True, newer=reply.more):
+                self._show(row, _said(line) if line is not None and line.state == "new" else None)
+
+    async def _missed(self, person: api.Person) -> tuple[Sequence[api.StoredLine], bool, bool, int]:
         """
         The last lines, as far back as there are any that nobody saw.
 
-        And whether there are more before them, and whether none of those is unseen.
+        And whether there are more before them, whether none of those is unseen, and how many are.
         """
         unseen = await self._api.execute(api.ShowUnseen(who=person.id))
         assert isinstance(unseen, api.Unseen)
         count, last = (unseen.chats[0].count, unseen.chats[0].entry) if unseen.chats else (0, 0)
         found, more = await self._gather(person.id, OPENING, None)
-        while more and _new_until(found, last) < count and len(found) < MOST_MISSED:
+        while more and _new_until(found, last) < min(count, MOST_MISSED) and len(found) < MOST_BETWEEN:
             older, more = await self._gather(person.id, PAGE_MOST, found[0].entry)
             found = [*older, *found]
-        whole = not more or _new_until(found, last) >= count
+        before = count - _new_until(found, last) if more else 0
+        whole = before <= 0
         first_new = next((at for at, line in enumerate(found) if line.state == "new"), len(found))
         start = max(0, min(first_new, len(found) - OPENING))
-        return found[start:], more or start > 0, whole
+        return found[start:], more or start > 0, whole, max(0, before)
 
     def _was_shown(self, line: api.StoredLine) -> bool:
         first = (self._first_own if line.mine else self._first_said).get(line.person.id)
         return first is not None and (line.number if line.mine else line.entry) >= first
 
     def _show_page(
-        self, lines: Sequence[api.StoredLine], more: bool, place: _Place, whole: bool, newer: bool = False
+        self,
+        lines: Sequence[api.StoredLine],
+        more: bool,
+        place: _Place,
+        whole: bool,
+        newer: bool = False,
+        condense: bool = False,
     ) -> None:
         self._shown = place
         person = lines[0].person
         if place.from_end and whole:
             last = next((line.entry for line in reversed(lines) if line.state == "new"), None)
             self._conversation.shown_whole(person.id, last)
-        for row, line in page(lines, f"history of the chat with {name_of(person)}", more, newer=newer):
+        self._rows += len(lines)
+        title = f"history of the chat with {name_of(person)}"
+        for row, line in page(_condensed(lines) if condense else lines, title, more, newer=newer):
             self._show(row, _said(line) if line is not None and line.state == "new" else None)
 
     async def _gather(self, who: str, count: int, before: int | None) -> tuple[list[api.StoredLine], bool]:
@@ -240,6 +286,25 @@ class Browser:
 def _place(who: str, count: int, lines: Sequence[api.StoredLine], from_end: bool) -> _Place:
     """The page with these lines."""
     return _Place(who, count, lines[0].entry, lines[-1].entry, from_end)
+
+
+def _condensed(lines: Sequence[api.StoredLine]) -> list[api.StoredLine | int]:
+    """Lines that nobody saw, those beside them and the last ones; for what is left out, how many those are."""
+    wanted = set(range(len(lines) - OPENING, len(lines)))
+    for at, line in enumerate(lines):
+        if line.state == "new":
+            wanted.update(range(at - BESIDE, at + BESIDE + 1))
+    condensed: list[api.StoredLine | int] = []
+    left_out = 0
+    for at, line in enumerate(lines):
+        if at not in wanted:
+            left_out += 1
+            continue
+        if left_out:
+            condensed.append(left_out)
+            left_out = 0
+        condensed.append(line)
+    return condensed
 
 
 def _new_until(lines: Sequence[api.StoredLine], entry: int) -> int:

@@ -134,6 +134,9 @@ class Console:
     async def _show_requests(self) -> None:
         """Who waits for an answer and was told of before this screen was there, or in what was left out here."""
         status = await self._api.execute(api.Status())
+        for person in status.chats if isinstance(status, api.PeerStatus) else ():
+            self.conversation.meet(person)
+            self.overview.meet(person)
         for request in status.requests if isinstance(status, api.PeerStatus) else ():
             who, address = request.person, request.address
             if self.conversation.waits(who.id):
@@ -266,7 +269,7 @@ class Console:
         self.conversation.answered(request.person.id)
         current = self.conversation.current
         if current is None or current.id == request.person.id or request.kind == "answered":
-            await self._enter(request.person)
+            await self._enter(await self._whois(request.person.id))
         else:
             name = name_of(request.person)
             self._say(f"you still write to {name_of(current)}; /msg {name} changes to {name}")
@@ -293,7 +296,7 @@ class Console:
             Deferred.fromCoroutine(self._enter(person)).addErrback(self._broken)
 
     async def _enter(self, person: api.Person) -> None:
-        self._tell_read(self.conversation.switch(person))
+        read = self.conversation.switch(person)
         self.overview.meet(person)
         self.overview.turn_to(person.id)
         if self._has_bar:
@@ -305,6 +308,8 @@ class Console:
                 await self._browser.open(person)
             except UserError as error:
                 self._say(f"what was said before cannot be shown: {error}")
+        self._tell_read(read)
+        if self._looks:
             self._tell_read(self.conversation.read())
 
     def _recall_receipts(self, reply: api.Reply) -> None:

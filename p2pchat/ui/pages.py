@@ -34,10 +34,10 @@ Shown = tuple[Line, api.StoredLine | None]
 
 
 def page(
-    lines: Sequence[api.StoredLine], title: str, more: bool, found: int | None = None, newer: bool = False
+    lines: Sequence[api.StoredLine | int], title: str, more: bool, found: int | None = None, newer: bool = False
 ) -> Iterator[Shown]:
     """
-    A page of one chat; `found` is the `entry` of the line that stands out.
+    A page of one chat; `found` is the `entry` of the line that stands out, a number stands for so many left out.
 
     `more`: there are lines before these; `newer`: there are some after them.
     """
@@ -45,11 +45,14 @@ def page(
     yield told(f"{title}{before}{'; what came after: /newer' if newer else ''}"), None
     apart = False
     for line in lines:
+        if isinstance(line, int):
+            yield told(f"... {line} lines ..."), None
+            continue
         if line.state == "new" and not apart:
             apart = True
             yield told("not seen before:"), None
         yield stored(line, found=line.entry == found), line
-    yield told(END), None
+    yield told("end of this page; /newer goes on" if newer else END), None
 
 
 def stored(line: api.StoredLine, found: bool = False) -> Line:
