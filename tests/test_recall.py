@@ -462,6 +462,8 @@ class QueueCommandTests(RecallTests):
         rows = undated(desk.type("/seen bob 1"))
         self.assertEqual(rows[0], "-- alice#1 to bob: queued DATE, delivered DATE, seen DATE")
         self.assertIn("there is no message #9", desk.type("/seen bob 9")[0])
+        desk.type("/msg bob")
+        self.assertIn("there is no message #9 of yours to bob; /history bob shows", desk.type("/seen 9")[0])
 
     def test_left_already(self) -> None:
         """What was delivered cannot be taken back."""

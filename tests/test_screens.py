@@ -99,6 +99,19 @@ class WideScreens(Screens):
         kept = "".join(file.read_text() for file in (self.directory / "state" / "typed").iterdir())
         self.assertEqual(sorted(kept.split("\n"))[1:3], ['"/connect bob"', '"first words"'])
 
+    def test_ctrl_c_in_a_search(self):
+        """Ctrl-C leaves the search, and what is typed then is a line."""
+        self.chat()
+        self.line("first words")
+        self.wait_for(": first words")
+        self.press("C-r")
+        self.tmux("send-keys", "-l", "fir")
+        self.wait_until(lambda rows: any("search" in row and "fir" in row for row in rows[-4:]))
+        self.press("C-c")
+        self.wait_until(lambda rows: not any("search" in row for row in rows[-4:]))
+        self.line("and now this")
+        self.wait_for("alice#2: and now this")
+
     def test_many_lines(self):
         """A pasted text of many lines is asked about, and then one message."""
         self.chat()
@@ -120,7 +133,8 @@ class WideScreens(Screens):
             self.tmux("paste-buffer", "-p")
             self.wait_for("line 60")
             self.press("Enter")
-            self.wait_until(lambda rows: "60 lines as one message: Enter sends" in rows[-3] and rows[-2] == "[bob] >")
+            asked = "60 lines as one message: Enter sends"
+            self.wait_until(lambda rows: any(asked in row for row in rows[-6:]) and rows[-2:-1] == ["[bob] >"])
 
         paste()
         self.press("C-c")

@@ -126,6 +126,16 @@ class ReachTests(SendCase):
         self.then[14] = [told("seen", 13, 14)]
         self.assertEqual(self.succeeds("send", "bob", "hi", "--wait", "seen"), "alice#14 seen\n")
 
+    def test_says_that_it_waits(self) -> None:
+        """A person is told what is waited for, once; a script is not."""
+        self.patch(sending, "SILENT_FOR", 0.01)
+        self.start()
+        words = ("send", "bob", "hi", "--timeout", "0.1")
+        self.fails(3, "is queued", *words)
+        self.patch(sending, "_person_reads", lambda: True)
+        code, _, err = self.run_cli(*words)
+        self.assertEqual((code, err.count("waiting until it is delivered, at most 0.1 s")), (3, 1))
+
     def test_seen_is_delivered(self) -> None:
         """Seen implies delivered."""
         self.then[13] = [told("seen", 13)]

@@ -16,7 +16,7 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.task import Clock
@@ -39,6 +39,7 @@ from p2pchat.net.tls import (
     ServerDiallerTLS,
     authenticate,
     refusal_of,
+    words_of,
 )
 
 from .forgery import by_hand, issue, padding
@@ -656,6 +657,8 @@ class RefusalTests(SynchronousTestCase):
     def test_other_endings_are_not_of_tls(self) -> None:
         """A connection that ended for another reason has no TLS refusal."""
         self.assertIsNone(refusal_of(Failure(ConnectionLost())))
+        self.assertEqual(words_of(Failure(ConnectionLost())), "the connection was lost")
+        self.assertEqual(words_of(Failure(ConnectionDone())), "the other side closed the connection")
 
     def test_every_error_is_typed(self) -> None:
         """Whatever OpenSSL says becomes one line."""

@@ -26,7 +26,7 @@ from ..core.states import State
 from .admission import promote, report
 from .records import IMetered
 from .sockets import set_high_water, set_link_options
-from .tls import Authenticated, authenticate, refusal_of
+from .tls import Authenticated, authenticate, words_of
 
 POLITE_WITHIN = 5.0
 """Seconds for a far side to answer our close before we abort."""
@@ -288,8 +288,7 @@ class Connection(Protocol):
         self._cancel_deadline()
         self._sweep.remove(self)
         if self._ending is None:
-            refusal = refusal_of(reason)
-            self._ending = Ending(EndCode.UNKNOWN, False, str(refusal or reason.getErrorMessage()))
+            self._ending = Ending(EndCode.UNKNOWN, False, words_of(reason))
         self._begun = False
         self._keeper.lost(self, self._ending)
 

@@ -26,6 +26,7 @@ from typing import Final
 
 from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
@@ -321,6 +322,18 @@ def refusal_of(reason: Failure) -> HandshakeRefused | None:
             return HandshakeRefused(_explain(error))
         case _:
             return None
+
+
+def words_of(reason: Failure) -> str:
+    """Why a connection is lost, for a person: what TLS said, or the network."""
+    refusal = refusal_of(reason)
+    if refusal is not None:
+        return str(refusal)
+    if reason.check(ConnectionDone):
+        return "the other side closed the connection"
+    if reason.check(ConnectionLost):
+        return "the connection was lost"
+    return reason.getErrorMessage()
 
 
 _EXPLANATIONS: Final = (

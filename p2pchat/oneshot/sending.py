@@ -49,6 +49,9 @@ PIECE_BYTES = 65_536
 
 STANDARD_INPUT = 0
 
+SILENT_FOR = 3.0
+"""Seconds after which a person is told what is waited for."""
+
 REFUSED = 4
 """The exit code where the other side does not take it."""
 
@@ -91,6 +94,10 @@ def _begin(peer: LocalClient, who: str, *, trust_first: bool) -> Person:
     return started.person or person
 
 
+def _person_reads() -> bool:
+    return sys.stderr.isatty()
+
+
 class Sending:
     """Messages on their way to `person`, up to `wait`: "queued", "delivered" or "seen"."""
 
@@ -109,6 +116,7 @@ class Sending:
         self._input: int | None = None
         self._splitter = Splitter()
         self._moved_at = time.monotonic()
+        self._told = False
         self._missed = False
         """Events were left out for us: some of what is waited for may have happened unseen."""
 
@@ -149,10 +157,13 @@ class Sending:
     def _listen(self) -> None:
         waits = bool(self._unanswered or self._lacking())
         left = self._moved_at + self._timeout - time.monotonic() if waits else None
+        if left is not None and left < self._timeout - SILENT_FOR:
+            self._say_that_it_waits()
         if left is not None and left <= 0:
             raise NotInTime(f"not {self._wait} within {self._timeout:g} s: {self._account()}")
         try:
-            answers, readable = self._peer.receive(left, None if self._texts else self._input)
+            quiet = left if self._told or left is None else min(left, SILENT_FOR)
+            answers, readable = self._peer.receive(quiet, None if self._texts else self._input)
         except UserError as error:
             if not self.said:
                 raise
@@ -163,6 +174,13 @@ class Sending:
             self._texts.extend(self._read())
         if not waits:
             self._moved_at = time.monotonic()  # nothing waited so far
+
+    def _say_that_it_waits(self) -> None:
+        """To a person, who might think that nothing happens; once."""
+        if not self._told and _person_reads():
+            until = f"waiting until it is {self._wait}, at most {self._timeout:g} s"
+            print(f"p2pchat: {until}; it goes out also if you leave with Ctrl-C", file=sys.stderr)
+        self._told = True
 
     def _read(self) -> Iterator[str]:
         try:

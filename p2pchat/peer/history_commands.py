@@ -170,7 +170,8 @@ class HistoryCommands:
             lambda tables: history.life_of(tables, me, identifier, wire, number)
         )
         if life is None:
-            raise UserError(f"there is no message #{number} of yours to {who}; /history {who} shows what there is")
+            name = self._peer.people.person(identifier).name
+            raise UserError(f"there is no message #{number} of yours to {name}; /history {name} shows what there is")
         return api.MessageTimes(
             person=self._peer.people.person(identifier),
             author=self._peer.handle,

@@ -59,8 +59,9 @@ def bindings(wishes: Wishes) -> "KeyBindings":
 def _entering(wishes: Wishes) -> "KeyBindings":
     """The keys that enter what is in the input, or give it up."""
     from prompt_toolkit.document import Document
-    from prompt_toolkit.filters import Condition
+    from prompt_toolkit.filters import Condition, is_searching
     from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.key_binding.bindings.search import abort_search
 
     keys = KeyBindings()
     interrupted_at = 0.0
@@ -109,6 +110,8 @@ def _entering(wishes: Wishes) -> "KeyBindings":
         else:
             wishes.say("Ctrl-C again leaves")
         interrupted_at = now
+
+    keys.add("c-c", filter=is_searching)(abort_search)  # as in a shell: out of the search, and no further
 
     return keys
 
