@@ -147,7 +147,7 @@ class WideScreens(Screens):
         self.press("Up")
         self.wait_for("line 60")
         self.press("Enter")
-        self.wait_until(lambda rows: rows[-2] == "[bob] >")
+        self.wait_until(lambda rows: rows[-2:-1] == ["[bob] >"])
         self.press("Enter")
         self.wait_for("alice#2: line 1", 200)
 
@@ -156,7 +156,7 @@ class WideScreens(Screens):
         self.chat()
         self.tmux("set-buffer", "\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[m text")
         self.tmux("paste-buffer", "-r")
-        self.wait_until(lambda rows: "text" in rows[-2])
+        self.wait_until(lambda rows: any("text" in row for row in rows))
         self.press("Enter")
         self.wait_for("alice#1: ")
         self.line("still here")
