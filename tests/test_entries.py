@@ -1,6 +1,7 @@
 """Entries, their names and chains, and how a reader judges them (docs/protocol.md, section 9)."""
 
 import hashlib
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from p2pchat.core.entries import (
     first_head,
     ids_from,
     judge,
+    moved_by_all,
     moved_lamport,
     next_head,
     stream_name,
@@ -199,3 +201,9 @@ class LamportTests(SynchronousTestCase):
         self.assertEqual(moved_lamport(5, 6 + 2**32), 5)
         self.assertEqual(moved_lamport(5, MAX_INTEGER), 5)
         self.assertEqual(LAMPORT_LEAP, 2**32)
+
+    @settings(deadline=None)
+    @given(st.integers(0, 2**34), st.lists(st.integers(0, 2**34) | st.sampled_from([2**32, 2**33, 2**33 + 1])))
+    def test_all_at_once_is_one_by_one(self, own: int, received: list[int]) -> None:
+        """What comes together moves one's own as it would in turn, leaps among it or not."""
+        self.assertEqual(moved_by_all(own, received), reduce(moved_lamport, received, own))

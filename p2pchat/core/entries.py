@@ -5,6 +5,7 @@ Nothing here makes randomness or reads a clock: ids and times are passed in.
 """
 
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -175,3 +176,13 @@ def _judge_other(data: bytes) -> Judged:
 def moved_lamport(own: int, received: int) -> int:
     """One's own lamport after an entry with `received` was seen."""
     return max(own, received) if received <= own + LAMPORT_LEAP else own
+
+
+def moved_by_all(own: int, received: Sequence[int]) -> int:
+    """One's own lamport after entries with these were seen, in their order."""
+    highest = max(received, default=0)
+    if highest <= own + LAMPORT_LEAP:
+        return max(own, highest)
+    for each in received:
+        own = moved_lamport(own, each)
+    return own

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..core.bodies import EntryBody, ResetBody, decode_body
 from ..core.effects import Received
-from ..core.entries import AUTH_LINK, Kind, RefusalCode, author_in, conversation_in, moved_lamport
+from ..core.entries import AUTH_LINK, Kind, RefusalCode, author_in, conversation_in, moved_by_all
 from ..storage.conversations import Stream
 from ..storage.crash import Point, reach
 from ..storage.entries import NewEntry, StoredEntry
@@ -61,9 +61,9 @@ def store_received(tables: PeerTables, two: Two, batch: Sequence[Received], now:
     intake = _Intake(tables, two, _twins(tables, two, batch), now)
     intake.take(batch)
     taken = intake.finish()
-    for each in taken.stored:
-        if each.refusal is None or each.entry:
-            lamport = moved_lamport(lamport, each.received.judged.lamport)
+    lamport = moved_by_all(
+        lamport, [each.received.judged.lamport for each in taken.stored if each.refusal is None or each.entry]
+    )
     texts = [each for each in taken.stored if each.entry and each.received.judged.kind == TEXT]
     tables.search.add((each.entry, each.received.judged.text) for each in texts)
     tables.conversations.set_counts(two.conversation, 0, lamport)
