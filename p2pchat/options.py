@@ -180,8 +180,8 @@ def _add_send(commands: Any) -> None:
         "send a message through the running peer",
         "Send a message to a contact through the peer that runs here, and wait until it is queued (on this disk), "
         "delivered (on theirs) or seen. Without a chat one is begun, as with /connect. Exits with 0 when that is "
-        "reached, 3 if not in time (it stays queued and goes out by itself), 4 if it is refused, 5 if nobody is called "
-        "so, 6 if no peer runs.",
+        "reached, 3 if not in time (it stays queued and goes out by itself), 4 if they refuse it, 5 if nobody is "
+        "called so, 6 if no peer runs, 1 if the peer here does not take it (a full disk, a contact that you blocked).",
         "With - each line of standard input is a message, in order; one of more than 16 KiB goes in parts.\n"
         "examples:\n"
         "  p2pchat send bob 'the build is done' --wait delivered --timeout 60\n"
