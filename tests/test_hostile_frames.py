@@ -594,7 +594,8 @@ class PeerTests(Attacks, Rude):
             source = f"127.0.{1 + number // 6}.7"
             liars.append(await victim.greeted(identity(100_000 + number), source=source))
         await self.until(lambda: sum(not liar.of("reject") for liar in liars) <= 20, "refusals")
-        self.assertLessEqual(len(victim.peer.links.all()), 21)
+        # Whoever read the refusal may still hold a place for a moment.
+        await self.until(lambda: len(victim.peer.links.all()) <= 21, "free places")
         contact = await self.talk(victim)
         for liar in [contact.liar, *liars]:
             liar.on_message = polite(liar)
