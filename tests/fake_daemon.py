@@ -14,6 +14,9 @@ HANGS_UP: dict[str, Any] = {"hangs-up": True}
 DIES: dict[str, Any] = {"dies": True}
 """An answer: close the connection instead."""
 
+MUTE: dict[str, Any] = {"mute": True}
+"""An answer: none."""
+
 ENDS: dict[str, Any] = {"ends": True}
 """An answer: close the connection and the socket, as a daemon that stops."""
 
@@ -77,6 +80,8 @@ class FakeDaemon:
             answer = answer(request["command"])
         if answer is DIES:
             return False
+        if answer is MUTE:
+            return True
         if answer is ENDS:
             answer = {"type": "done"}
             goes_on = False

@@ -15,7 +15,7 @@ from p2pchat.api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer
 from p2pchat.core.identity import Identity, format_id
 from p2pchat.net.local_client import LocalClient
 from p2pchat.oneshot import sending
-from tests.fake_daemon import DIES, HANGS_UP
+from tests.fake_daemon import DIES, HANGS_UP, MUTE
 from tests.test_cli import CliCase
 
 BOB = format_id(Identity.from_seed(b"b" * 32).id)
@@ -157,8 +157,13 @@ class ReachTests(SendCase):
         """What it had taken before is told, and of the rest that nobody knows."""
         self.feed(b"x\n" * (MOST_SAID + 10))
         self.start(say_all=[self.say_all, DIES])
-        told = "whether it has taken the last 10 is not known; 256 before are queued"
+        told = "whether the peer has taken the last 10 is not known; 256 before are queued"
         self.fails(3, told, "send", "bob", "-", "--wait", "queued")
+
+    def test_a_peer_that_does_not_answer(self) -> None:
+        """What the peer has not answered in time it may have taken all the same."""
+        self.start(say_all=MUTE)
+        self.fails(3, "whether the peer has taken the last 1 is not known", "send", "bob", "hi", "--timeout", "0.1")
 
     def test_no_peer(self) -> None:
         """Where no peer runs it is 6."""

@@ -167,7 +167,7 @@ class Sending:
         except UserError as error:
             if not self.said:
                 raise
-            raise NotInTime(f"{error}; {self._account(answered=False)}") from None
+            raise NotInTime(f"{error}; {self._account()}") from None
         for answer in answers:
             self._take(answer)
         if readable:
@@ -202,7 +202,7 @@ class Sending:
         try:
             accepted = self._peer.decoded(answer, AllAccepted)
         except Reported as error:
-            raise Reported(f"not sent: {error}; {self._account()}", error.exit_code) from None
+            raise Reported(f"not sent: {error}; {self._account(refused=True)}", error.exit_code) from None
         self._unanswered = 0
         self._author = accepted.author
         self.said.add_run(accepted.first, accepted.last)
@@ -245,12 +245,12 @@ class Sending:
     def _among_said(self, first: int, last: int) -> int:
         return sum(max(0, min(last, end) - max(first, begin) + 1) for begin, end in self.said.ranges())
 
-    def _account(self, answered: bool = True) -> str:
-        """What became of what was given to us; `answered`: the peer said that it has not taken the rest."""
+    def _account(self, refused: bool = False) -> str:
+        """What became of what was given to us; `refused`: the peer said that it does not take the last command."""
         if self._unanswered:
-            words = f"the peer has not taken the last {self._unanswered}"
-            if not answered:
-                words = f"whether it has taken the last {self._unanswered} is not known"
+            words = f"whether the peer has taken the last {self._unanswered} is not known"
+            if refused:
+                words = f"the peer has not taken the last {self._unanswered}"
             return f"{words}; {len(self.said)} before are queued" if self.said else words
         if not self.said:
             return "nothing was sent"
