@@ -29,6 +29,9 @@ BUSY_MILLISECONDS = 5_000
 QUICK_CHECK_SIZE = 4 << 20
 """Bytes: a database up to this is checked whole at the start (some 20 ms); a larger one as it is read."""
 
+WAL_PIECE = 1 << 16
+"""Bytes of a WAL that are written again at once; SQLite's own VFS takes less than 128 KiB."""
+
 SCRIPTS = files("p2pchat.storage")
 """The SQL that is installed with this package."""
 
@@ -75,10 +78,33 @@ def prepare(path: Path, schema: Schema[TablesT], vfs: str | None = None) -> bool
     if vfs is None and os.path.lexists(recovered_file(path)):
         raise corrupt(str(path), "its recovery was interrupted and must be ended")
     with told_to_people(str(path)):
+        _write_wal_again(path, vfs)
         made = _make_in_place(path, schema, vfs) if vfs is not None else _make(path, schema)
         if not made:
             _bring_up_to_date(path, schema, vfs)
         return made
+
+
+def _write_wal_again(path: Path, vfs: str | None) -> None:
+    """
+    Have the WAL that a process left behind on the disk, before anybody believes it.
+
+    If a sync of it failed, what can be read of it need not be there, and no later sync puts it there: the kernel holds
+    it for written (F6). Copied into the database like that, and the power lost meanwhile, it would be damage.
+    """
+    try:
+        flags = [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE, 0]
+        wal = apsw.VFSFile(vfs or "", f"{path}-wal", flags)
+    except (apsw.CantOpenError, apsw.IOError):
+        return  # there is none, as after every end in order; of anything else whoever opens the database is told
+    try:
+        size = wal.xFileSize()
+        for offset in range(0, size, WAL_PIECE):
+            wal.xWrite(wal.xRead(min(WAL_PIECE, size - offset), offset), offset)
+        if size:
+            wal.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        wal.xClose()
 
 
 def open_writer(path: Path, vfs: str | None = None, exclusive: bool = False) -> apsw.Connection:
