@@ -35,6 +35,7 @@ class LeftBehindTests(SynchronousTestCase):
         tables.settings.set("second", b"2")
         disk.failing["sync"] = 0
         self.assertRaises(apsw.IOError, connection.execute, "COMMIT")
+        disk.dead = True  # a killed process closes nothing
         return Disk(disk.files)
 
     def read(self, disk: Disk) -> list[bytes | None]:
