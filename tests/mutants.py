@@ -166,6 +166,13 @@ MUTANTS = (
         ("tests.test_peer_commands",),
     ),
     Mutant(
+        "a WAL that was left behind is believed as it is",
+        "p2pchat/storage/schema.py",
+        "        _write_wal_again(path, vfs)\n",
+        "",
+        ("tests.test_left_behind",),
+    ),
+    Mutant(
         "loseConnection for abort",
         "p2pchat/net/connection.py",
         "            self._tls.abortConnection()\n",

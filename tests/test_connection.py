@@ -363,6 +363,14 @@ class StrangerTests(ConnectionTestCase):
         self.ours.abort()
         self.link.settle()
 
+    def select(self) -> None:
+        """Both sides consented, and the far side selected the link."""
+        self.stranger.say(HELLO, ONCE)
+        self.link.settle()
+        self.ours.send(ONCE)
+        self.stranger.say(Select())
+        self.link.settle()
+
     def ended(self, code: EndCode) -> None:
         """The link must be over for this reason of ours, its socket gone, and told once."""
         self.assertFalse(self.near.connected)
@@ -571,11 +579,7 @@ class SlowStrangerTests(StrangerTests):
 
     def test_F27_reader_without_progress(self) -> None:
         """A reader that does not take what waits for it within 60 s is cut, though it says that it lives."""
-        self.stranger.say(HELLO, ONCE)
-        self.link.settle()
-        self.ours.send(ONCE)
-        self.stranger.say(Select())
-        self.link.settle()
+        self.select()
         self.stop_reading()
         self.live(59)
         self.assertTrue(self.near.connected)
@@ -586,11 +590,7 @@ class SlowStrangerTests(StrangerTests):
 
     def test_F27_reader_that_tells_what_it_has(self) -> None:
         """A reader for whom something always waits is not cut while it tells that it has some of it."""
-        self.stranger.say(HELLO, ONCE)
-        self.link.settle()
-        self.ours.send(ONCE)
-        self.stranger.say(Select())
-        self.link.settle()
+        self.select()
         self.stop_reading()
         for _ in range(4):
             self.live(50)
@@ -615,11 +615,7 @@ class SlowStrangerTests(StrangerTests):
 
     def test_G10_what_piles_up(self) -> None:
         """What the window lets out may wait for a slow reader, however much; of all else it gets only so much."""
-        self.stranger.say(HELLO, ONCE)
-        self.link.settle()
-        self.ours.send(ONCE)
-        self.stranger.say(Select())
-        self.link.settle()
+        self.select()
         self.far.reads = False
         for first in range(1, 3 * MOST_PILED // 1024, 64):
             self.ours.send_all([Entry(stream=STREAM, seq=first + place, bytes=bytes(1024)) for place in range(64)])
@@ -637,11 +633,7 @@ class SlowStrangerTests(StrangerTests):
 
     def test_a_slow_reader_that_takes_everything(self) -> None:
         """Whoever takes what waits, however often the buffer is full again at once, is not cut."""
-        self.stranger.say(HELLO, ONCE)
-        self.link.settle()
-        self.ours.send(ONCE)
-        self.stranger.say(Select())
-        self.link.settle()
+        self.select()
         for seq in range(1, 3 * MOST_PILED // 61_000):
             self.far.reads = False
             entry = Entry(stream=STREAM, seq=seq, bytes=bytes(61_000))
