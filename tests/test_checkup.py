@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from p2pchat.api import Finding
 from p2pchat.api.health import StoreFacts
 from p2pchat.core.identity import Identity, JoinLink
+from p2pchat.oneshot.running import held
 from p2pchat.peer import checkup, offline
 from p2pchat.peer.offline import FoundServer
 from p2pchat.server.service import wall_clock
@@ -84,9 +85,9 @@ class DirectoryTests(SynchronousTestCase):
     def test_held(self) -> None:
         """Whoever has the directory without answering is named."""
         joined(self.state)
-        self.assertIsNone(checkup.held(self.state))
+        self.assertIsNone(held(self.state))
         with StateDirectory(self.state, "peer"):
-            finding = checkup.held(self.state)
+            finding = held(self.state)
         assert finding is not None
         self.assertEqual(finding.state, "failed")
         self.assertIn(f"a peer with pid {os.getpid()}", finding.text)

@@ -15,6 +15,7 @@ from p2pchat.api import Finding, ServerReport
 from p2pchat.api.health import StoreFacts
 from p2pchat.core.errors import UserError
 from p2pchat.core.identity import Identity
+from p2pchat.oneshot.running import held
 from p2pchat.server import checkup
 from p2pchat.server.diagnosis import SET_BACK, Answered, RendezvousFacts, diagnose
 from p2pchat.server.links import Reach, remember
@@ -129,11 +130,11 @@ class CheckupTests(SynchronousTestCase):
     def test_held(self) -> None:
         """Who has the directory and does not answer is named."""
         with StateDirectory(self.state, "server"):
-            found = checkup.held(self.state)
+            found = held(self.state)
             assert found is not None
             self.assertEqual((found.state, found.check), ("failed", "state"))
             self.assertIn(f"a server with pid {os.getpid()}", found.text)
-        self.assertIsNone(checkup.held(self.state))
+        self.assertIsNone(held(self.state))
 
     def test_port(self) -> None:
         """A port that somebody else has is noticed, on the address that the server takes."""

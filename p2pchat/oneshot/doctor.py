@@ -13,6 +13,7 @@ from ..core.errors import NotRunning, UserError
 from ..net.local_client import LocalClient
 from ..ui.findings import finding_lines
 from .output import print_json, print_lines, state_of
+from .running import held
 from .server_doctor import examine_server
 
 PATIENCE = 120.0
@@ -31,7 +32,7 @@ def doctor(options: Namespace) -> None:
     """Say what was found; fails if something is wrong."""
     if options.server:
         state = state_of(options, "server")
-        findings = examine_server(state, _asked(state, "server", lambda held: held.call(Status(), ServerReport)))
+        findings = examine_server(state, _asked(state, "server", lambda daemon: daemon.call(Status(), ServerReport)))
     else:
         state = state_of(options, "peer")
         findings = _running(state) or _offline(state)
@@ -61,8 +62,8 @@ def _asked(state: Path, role: Role, ask: Callable[[LocalClient], AnswerT]) -> An
     end = time.monotonic() + START_WITHIN
     while True:
         try:
-            with LocalClient(state, role, PATIENCE) as held:
-                return ask(held)
+            with LocalClient(state, role, PATIENCE) as daemon:
+                return ask(daemon)
         except NotRunning:
             if holder(state) is None or time.monotonic() > end:
                 return None
@@ -74,7 +75,7 @@ def _offline(state: Path) -> Sequence[Finding]:
     from ..tap.once import run_once
 
     wall = time.time_ns() // 1_000_000
-    in_the_way = checkup.held(state)
+    in_the_way = held(state)
     if in_the_way is not None:
         return (in_the_way,)
     _progress("no peer runs here; looking at its directory, its ports and its servers ...")

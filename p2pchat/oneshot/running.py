@@ -10,6 +10,7 @@ from typing import Any
 
 from ..api import (
     Done,
+    Finding,
     JoinLinks,
     PeerStatus,
     RosterRow,
@@ -20,6 +21,7 @@ from ..api import (
     Status,
     Stop,
 )
+from ..api.health import in_the_way
 from ..config import Role, default_state
 from ..core.errors import NotInTime, NotRunning
 from ..core.text import Kind, clean
@@ -114,6 +116,16 @@ def _watch(server: LocalClient, rows: Sequence[RosterRow], *, as_json: bool) -> 
         before = rows
         time.sleep(WATCH_INTERVAL)
         rows = _rows(server)
+
+
+def held(state: Path) -> Finding | None:
+    """What is wrong where a process has the directory and does not answer at its socket. Raises StateError."""
+    from ..storage.directory import StateDirectory, holder
+
+    running = holder(state)
+    if running is None:
+        return None
+    return in_the_way(state, running.role, running.pid, StateDirectory(state).log_file)
 
 
 def _wait_until_free(state: Path, last: float) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..api import Finding, ServerReport
+from .running import held
 
 
 def examine_server(state: Path, report: ServerReport | None) -> Sequence[Finding]:
@@ -15,7 +16,7 @@ def examine_server(state: Path, report: ServerReport | None) -> Sequence[Finding
     from ..server.diagnosis import RendezvousFacts, diagnose
     from ..tap.once import run_once
 
-    if report is None and (in_the_way := checkup.held(state)) is not None:
+    if report is None and (in_the_way := held(state)) is not None:
         return (in_the_way,)
     wall, before = time.time_ns() // 1_000_000, checkup.written(state)
     store = checkup.stored(state, running=report is not None)

@@ -10,16 +10,16 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from ..api import Finding
-from ..api.health import StoreFacts, in_the_way
+from ..api.health import StoreFacts
 from ..config import DIAL_PORT, LISTEN_PORT
 from ..core.addresses import written
 from ..core.errors import UserError
 from ..core.messages import Address
 from ..net.interfaces import own_addresses
 from ..net.tls import openssl_version
-from ..storage.directory import StateDirectory, holder
+from ..storage.directory import StateDirectory
 from ..storage.health import look_at
-from ..storage.keys import KEY_SETTING, check_known, load_identity
+from ..storage.keys import KEY_SETTING, check_kept
 from ..storage.offline import open_offline
 from ..storage.peer_tables import PEER_SCHEMA
 from ..storage.servers import Server
@@ -28,6 +28,9 @@ from .facts import Facts, PortFacts, ServerFacts
 from .firewall import find_tool
 from .probe import probe_server
 from .server_host import ServerState
+
+WITHOUT_KEY = "run p2pchat identity import FILE"
+"""What else to do where the key is missing and no backup has it."""
 
 NEW = frozenset({"listen", "dial", "post-quantum"})
 """What can be said of a peer that has never been started."""
@@ -47,29 +50,12 @@ def stored(state: Path) -> tuple[StoreFacts, tuple[Server, ...]] | None:
             fault, known, servers = database.read(
                 lambda tables: (tables.integrity.fault(), tables.settings.get(KEY_SETTING), tables.servers.all())
             )
-            _check_key(directory, known)
+            check_kept(directory, known, WITHOUT_KEY)
     except OSError as error:
         return replace(facts, refusal=f"cannot use {directory.path}: {error.strerror}"), ()
     except UserError as error:
         return replace(facts, refusal=str(error)), ()
     return replace(facts, fault=fault), tuple(servers)
-
-
-def _check_key(directory: StateDirectory, known: bytes | None) -> None:
-    identity = load_identity(directory.key_file)
-    if identity is None:
-        raise UserError(
-            f"{directory.key_file} is missing: put it back from a backup, or run p2pchat identity import FILE"
-        )
-    check_known(directory, identity, known)
-
-
-def held(state: Path) -> Finding | None:
-    """Who has the directory without answering at its socket, if somebody has. Raises StateError."""
-    running = holder(state)
-    if running is None:
-        return None
-    return in_the_way(state, running.role or "", running.pid, StateDirectory(state).log_file)
 
 
 def of_new_peer(state: Path, wall: int) -> tuple[Finding, ...]:

@@ -12,20 +12,23 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, gatherResults
 
 from ..api import Finding
-from ..api.health import StoreFacts, in_the_way, warning
+from ..api.health import StoreFacts, warning
 from ..config import SERVER_PORT
 from ..core.addresses import written as written_address
 from ..core.errors import UserError
 from ..core.identity import JoinLink
 from ..core.messages import Address
-from ..storage.directory import StateDirectory, holder
+from ..storage.directory import StateDirectory
 from ..storage.health import look_at
-from ..storage.keys import KEY_SETTING, check_known, load_identity
+from ..storage.keys import KEY_SETTING, check_kept
 from ..storage.offline import open_offline
 from ..storage.schema import open_reader
 from ..storage.server_tables import SERVER_SCHEMA, ServerTables
 from .diagnosis import Answered
 from .links import LOOPBACK, Reach, links, own_name, recall
+
+WITHOUT_KEY = "no peer knows this server again"
+"""What comes of a missing key that no backup has."""
 
 MOST_LINKS = 6
 """Addresses that are tried: a machine with many networks has many."""
@@ -46,7 +49,7 @@ def stored(state: Path, running: bool) -> StoreFacts | None:
         facts = replace(facts, free=room.free, mode=room.mode, owned=room.owned, network=room.network)
         with _beside_it(directory) if running else _alone(directory) as found:
             fault, known = found
-        _check_key(directory, known)
+        check_kept(directory, known, WITHOUT_KEY)
     except OSError as error:
         return replace(facts, refusal=f"cannot use {directory.path}: {error.strerror}")
     except UserError as error:
@@ -72,23 +75,6 @@ def _beside_it(directory: StateDirectory) -> Iterator[tuple[str, bytes | None]]:
         yield _look(ServerTables(connection))
     finally:
         connection.close()
-
-
-def _check_key(directory: StateDirectory, known: bytes | None) -> None:
-    identity = load_identity(directory.key_file)
-    if identity is None:
-        raise UserError(
-            f"{directory.key_file} is missing: put it back from a backup, or no peer knows this server again"
-        )
-    check_known(directory, identity, known)
-
-
-def held(state: Path) -> Finding | None:
-    """Who has the directory without answering at its socket, if somebody has. Raises StateError."""
-    running = holder(state)
-    if running is None:
-        return None
-    return in_the_way(state, running.role or "", running.pid, StateDirectory(state).log_file)
 
 
 def of_new_server(state: Path) -> Finding:

@@ -75,6 +75,14 @@ def check_known(directory: StateDirectory, identity: Identity, known: bytes | No
         )
 
 
+def check_kept(directory: StateDirectory, known: bytes | None, otherwise: str) -> None:
+    """Raises StateError if the key of `directory` is missing, unreadable or another; `otherwise`: the other way out."""
+    identity = load_identity(directory.key_file)
+    if identity is None:
+        raise StateError(f"{directory.key_file} is missing: put it back from a backup, or {otherwise}")
+    check_known(directory, identity, known)
+
+
 def _create(file: Path, seed: Callable[[], bytes]) -> Identity:
     # If somebody put one there this moment, that one counts.
     with suppress(FileExistsError):
