@@ -239,6 +239,42 @@ class ChatTests(CommandTests):
         self.world.wait(5)
         self.assertEqual(len(self.alice.dialler.dialled), dialled)
 
+    def test_connect_with_a_text_too_late(self) -> None:
+        """A line that can go with no request any more is given back, in every state of a chat."""
+        far = Stranger(self.world, "far", "10.0.0.9").listen()
+        self.alice.do(api.Connect(who="10.0.0.9", text="first"))
+        self.alice.do(api.Confirm(who="stranger"))
+        self.assertEqual(self.unsaid("stranger"), "more")
+        self.assertEqual([ask.text for ask in far.of(Ask)], ["first"])
+        self.assertEqual(self.unsaid("bob"), "")
+        self.open()
+        self.assertEqual(self.unsaid("bob"), "more")
+        self.world.drop(self.alice, self.bob)
+        self.assertEqual(self.unsaid("bob"), "more")
+
+    def test_connect_with_a_text_to_who_asks(self) -> None:
+        """Whoever asks needs no request: the chat opens, and the line is given back."""
+        asker = Stranger(self.world, "asker", "10.0.0.8")
+        asker.dial(self.alice)
+        asker.say(Ask(text="please"))
+        self.assertEqual(self.unsaid("stranger"), "more")
+
+    def unsaid(self, who: str) -> str:
+        """What comes back of a line for somebody whom alice connects to."""
+        reply = self.alice.do(api.Connect(who=who, text="more"))
+        assert isinstance(reply, api.Started)
+        return reply.unsaid
+
+    def test_connect_with_a_text_before_anybody_was_asked(self) -> None:
+        """While nobody is reached the last line given is the one that goes."""
+        far = Stranger(self.world, "far", "10.0.0.9")
+        who = format_id(far.identity.id)
+        self.alice.do(api.Connect(who=who, text="first"))
+        self.alice.do(api.Connect(who=who, text="second"))
+        talk = self.alice.peer.talk(far.identity.id)
+        assert talk is not None
+        self.assertEqual(talk.text, "second")
+
     def test_text_of_a_request(self) -> None:
         """The line that goes with a request is one line, of at most 200 characters."""
         far = Stranger(self.world, "far", "10.0.0.9").listen()

@@ -391,6 +391,28 @@ class AnswersTests(SynchronousTestCase):
         self.assertEqual(lines[1].split()[:5], ["carol", "10.0.0.11", "6666", short_id(CAROL.id), "verified"])
         self.assertEqual(lines[0].index("10.0.0.9"), lines[1].index("10.0.0.11"))
 
+    def test_chats_in_a_list(self):
+        """Who asks whom, and how a chat stands, is said beside each person, from their side."""
+        said = {
+            chat: answer(api.ListPeople(), api.People(people=(person("bob", chat=chat),)))[0].split("  ")[-1]
+            for chat in ("asking", "asked", "open", "lost")
+        }
+        self.assertEqual(
+            said,
+            {"asking": "was asked", "asked": "asks to chat", "open": "chat open", "lost": "chat open, no link now"},
+        )
+
+    def test_connect(self):
+        """What is tried is said; a line that could not go along is not lost."""
+        there = api.Started(person=person("bob", chat="asking"), unsaid="about it")
+        self.assertEqual(
+            answer(api.Connect(who="bob", text="about it"), there),
+            ["trying bob ...", "bob was asked before, so your line did not go along: /msg bob about it"],
+        )
+        self.assertEqual(answer(api.Connect(who="bob"), api.Started(person=person("bob", chat="open"))), [])
+        nobody = api.Started(person=None, address="10.0.0.9:6666")
+        self.assertEqual(answer(api.Connect(who="10.0.0.9"), nobody), ["trying 10.0.0.9:6666 ..."])
+
     def test_nobody(self):
         """No people are said to be none."""
         self.assertEqual(answer(api.ListPeople(), api.People(people=())), ["nobody is online"])

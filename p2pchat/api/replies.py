@@ -51,6 +51,8 @@ class Started(Tagged, frozen=True, kw_only=True):
     person: Person | None
     """None while it is not known who answers at an address."""
     address: str = ""
+    unsaid: str = ""
+    """The line that should have gone with the request; there was one before, or none is needed."""
 
 
 class Accepted(Tagged, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ class Person(Value, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     """HOST:PORT as signed by them, then as observed by the server."""
     chat: str = "none"
-    """"none", "asking", "asked", "open", "lost" (consent stands, no link now)."""
+    """"none", "asking" (we ask them), "asked" (they ask us), "open", "lost" (consent stands, no link now)."""
     path: str = ""
     """How the link goes: "direct" so far; empty without a link."""
     group: str = ""

@@ -148,10 +148,16 @@ class Commands:
         if people.facts(identifier).blocked:
             called = self._called(command.who, identifier)
             raise UserError(f"{called} is blocked; /unblock {called} first")
+        unsaid = self._unsaid(identifier, text)
         if people.consent(identifier) is None:
             await people.grant(identifier, Scope.ONCE)
         await self._peer.want(identifier, text)
-        return api.Started(person=people.person(identifier))
+        return api.Started(person=people.person(identifier), unsaid=unsaid)
+
+    def _unsaid(self, identifier: bytes, text: str) -> str:
+        """A line that goes with no request any more, since there was one, or none is needed."""
+        known = self._peer.people.person(identifier).chat in ("open", "lost", "asked")
+        return text if known or self._peer.links.of(identifier) else ""
 
     async def _connect_address(self, who: str, text: str) -> Reply:
         host, port = parse_host_port(who, DEFAULT_LISTEN_PORT)

@@ -39,8 +39,8 @@ def answer(asked: Asked, reply: api.Reply, places: Mapping[str, int] = MappingPr
             return notification_lines(reply, asked)
         case api.PeerStatus():
             return _status(reply, places)
-        case api.Started(person=person, address=address) if isinstance(asked, api.Connect):
-            return [] if person and person.chat == "open" else [f"trying {_whom(person, address)} ..."]
+        case api.Started() if isinstance(asked, api.Connect):
+            return _started(reply)
         case api.Queue() | api.MessageTimes() | api.Doubts() | api.Retention() | api.Resent():
             return _history(reply)
         case api.RoundTrips(trips=trips):
@@ -51,6 +51,16 @@ def answer(asked: Asked, reply: api.Reply, places: Mapping[str, int] = MappingPr
             done = _done(asked)
             return [done] if done else []
     return []
+
+
+def _started(reply: api.Started) -> list[str]:
+    is_open = reply.person is not None and reply.person.chat == "open"
+    lines = [] if is_open else [f"trying {_whom(reply.person, reply.address)} ..."]
+    if reply.unsaid and reply.person is not None:
+        name = name_of(reply.person)
+        line = f"{name} was asked before, so your line did not go along: /msg {name} {clean(reply.unsaid, Kind.LINE)}"
+        lines.append(line)
+    return lines
 
 
 def _history(reply: api.Queue | api.MessageTimes | api.Doubts | api.Retention | api.Resent) -> list[str]:
@@ -101,7 +111,7 @@ def _row(person: api.Person) -> list[str]:
 
 
 def _remarks(person: api.Person) -> str:
-    chats = {"asking": "asks to chat", "asked": "was asked", "open": "chat open", "lost": "chat open, no link now"}
+    chats = {"asking": "was asked", "asked": "asks to chat", "open": "chat open", "lost": "chat open, no link now"}
     remarks = [
         "offline" if person.online is False else "",
         "last known" if person.last_known else "",
