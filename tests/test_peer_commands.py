@@ -133,6 +133,17 @@ class TellingTests(CommandTests):
         self.assertEqual(self.people(api.ListPeople()), ["bob", "carol"])
         self.assertEqual(self.people(api.Contacts()), ["bob"])
 
+    def test_lists_who_was_only_met(self) -> None:
+        """Somebody with whom a chat is wanted or open is listed, on no roster and no contact though they are."""
+        self.alice.do(api.RemoveContact(who="bob"))
+        self.assertEqual(self.people(api.ListPeople()), [])
+        self.alice.do(api.Connect(who=self.bob.written))
+        self.open()
+        self.assertEqual(self.people(api.ListPeople()), ["bob"])
+        self.assertEqual(self.people(api.Contacts()), [])
+        self.alice.do(api.Close(who="bob"))
+        self.assertEqual(self.people(api.ListPeople()), [])
+
     def test_who_am_i(self) -> None:
         """Oneself, with where one listens."""
         reply = self.alice.do(api.WhoAmI())

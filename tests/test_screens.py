@@ -162,6 +162,15 @@ class WideScreens(Screens):
         self.line("still here")
         self.wait_for("alice#2: still here")
 
+    def test_focus(self):
+        """What a terminal tells of its window's focus, asked by a program that is gone, is no text."""
+        self.chat()
+        self.tmux("set-buffer", "\x1b[Ihel\x1b[Olo\x1b[I")
+        self.tmux("paste-buffer", "-r")
+        self.wait_until(lambda rows: any("hello" in row for row in rows))
+        self.press("Enter")
+        self.wait_for("alice#1: hello")
+
     def test_resized(self):
         """A screen that is made narrow and wide again shows one input line and one bar, each within it."""
         self.chat()

@@ -8,7 +8,7 @@ from .values import Tagged
 
 
 class ListPeople(Tagged, frozen=True, kw_only=True):
-    """Who is on the roster, and who of the contacts is not. Reply: People."""
+    """Who is on the roster, and who of the contacts and of the chats is not. Reply: People."""
 
 
 class Contacts(Tagged, frozen=True, kw_only=True):

@@ -97,8 +97,9 @@ class People:
         return None
 
     def everybody(self) -> list[bytes]:
-        """All ids on rosters and among the contacts, oneself not."""
+        """All ids on rosters, among the contacts, and of chats that are wanted or open; oneself not."""
         ids = dict.fromkeys(contact.peer for contact in self.contacts())
+        ids.update(dict.fromkeys(each for each in self._contacts if self._now_of(each).chat != "none"))
         for roster in self.rosters.values():
             ids.update(dict.fromkeys(row.id for row in roster.rows()))
         ids.pop(self._environment.identity.id, None)

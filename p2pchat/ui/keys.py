@@ -39,6 +39,11 @@ def bindings(wishes: Wishes) -> "KeyBindings":
     def _no_mouse(event: "KeyPressEvent") -> None:
         """Nobody asked for the mouse: it is a colour out of a text that was pasted, on which prompt_toolkit fails."""
 
+    @keys.add("escape", "[", "I")
+    @keys.add("escape", "[", "O")
+    def _no_focus(event: "KeyPressEvent") -> None:
+        """Another program left the terminal telling when its window is looked at: nobody typed that."""
+
     @keys.add("c-n", filter=_at_input())
     def _next(event: "KeyPressEvent") -> None:
         wishes.go_by(1)
