@@ -67,6 +67,22 @@ class CreateTests(KeyCase):
         self.patch(keys, "create_once", lambda file, data: None)
         self.refused("vanished")
 
+    def test_F40_killed_while_it_was_made(self) -> None:
+        """No second name of a key, and no half of one, stays behind where its maker was killed."""
+        made = self.load()
+        self.directory.close()
+        path = self.directory.path
+        os.link(self.file, path / f".{self.file.name}.0123456789abcdef")
+        (path / f".{self.file.name}.fedcba9876543210").write_bytes(b"half")
+        others = [f".{self.file.name}.old", f"{self.file.name}.0123456789abcdef", ".other.0123456789abcdef"]
+        for name in others:
+            (path / name).write_bytes(b"somebody's")
+        self.directory.open()
+        left = {entry.name for entry in path.iterdir()} - {"lock"}
+        self.assertEqual(left, {self.file.name, *others})
+        self.assertEqual(self.file.stat().st_nlink, 1)
+        self.assertEqual(self.load().id, made.id)
+
     def test_store_once(self) -> None:
         """A key is never written over."""
         store_identity(self.file, Identity.from_seed(SEED))

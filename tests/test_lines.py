@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pchat import api
 from p2pchat.config import PeerSettings
-from p2pchat.core.errors import OutboxFull, StoreFull
+from p2pchat.core.errors import OutboxFull, StoreFull, StoreUnsure
 from p2pchat.core.text import CUT
 from p2pchat.ui import lines
 from p2pchat.ui.drawing import Line, Origin
@@ -205,6 +205,16 @@ class LinesTests(SynchronousTestCase):
         ((code, line),) = self.ended
         self.assertEqual(code, 1)
         self.assertEqual(line, "p2pchat-peer: not sent: the disk is full; make room; nothing was sent")
+
+    def test_disk_failed_in_the_middle(self):
+        """Where nobody knows whether our own disk has a message nothing says that it was not sent."""
+        self.start(b"one\n")
+        self.api.refuse[api.SayAll] = StoreUnsure("the disk failed: whether it is stored is not known")
+        self.open()
+        ((code, line),) = self.ended
+        self.assertEqual(code, 3)
+        self.assertTrue(line.startswith("p2pchat-peer: the disk failed: whether it is stored is not known; "), line)
+        self.assertIn("whether 1 more are on this disk is not known", line)
 
     def test_vanished_file(self):
         """A file that cannot be read is one line and 1, and nobody is bothered."""

@@ -221,6 +221,12 @@ class RefusalTests(SendCase):
         self.start(say_all={"error": "the disk is full; make room", "exit_code": 1})
         self.fails(1, "not sent: the disk is full", "send", "bob", "hi")
 
+    def test_disk_failed_in_the_middle(self) -> None:
+        """Where the peer's disk failed while it stored something nothing says that this was not sent."""
+        self.start(say_all={"error": "the disk failed: whether it is stored is not known", "exit_code": 3})
+        told = self.fails(3, "whether the peer has taken the last 1 is not known", "send", "bob", "hi")
+        self.assertNotIn("not sent", told)
+
     def test_nothing(self) -> None:
         """An empty text is no message."""
         self.start()

@@ -12,7 +12,7 @@ from unittest import SkipTest
 import apsw
 from twisted.internet.defer import Deferred
 
-from p2pchat.core.errors import StoreError, StoreFull
+from p2pchat.core.errors import StoreError, StoreFull, StoreUnsure
 from p2pchat.storage.database import WAITING_WRITES
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.workers import BATCH_OPERATIONS
@@ -100,9 +100,42 @@ class Grouping(InlineTestCase):
         """After a failed fsync the database counts as failed: no write, and no fsync as if all were well."""
         database = self.faulty(lambda call, file: fsync_failed() if call == "sync" else None)
         for each in database(["a", "b"]):
-            error = self.failureResultOf(each, StoreError).value
-            self.assertNotIsInstance(error, StoreFull)
+            self.failureResultOf(each, StoreUnsure)
         self.assertFailedForGood(database)
+
+    def test_F6_not_known_whether_stored(self) -> None:
+        """What a commit whose fsync failed was to store may be there at a new start: nobody is told that it is not."""
+        database = self.faulty(lambda call, file: fsync_failed() if call == "sync" else None)
+        error = self.failureResultOf(database(["a"])[0], StoreUnsure).value
+        self.assertIn("not known", str(error))
+        self.assertNotIn("nothing", str(error))
+        error = self.failureResultOf(database(["b"])[0], StoreError).value
+        self.assertNotIsInstance(error, StoreUnsure)
+        self.disk.fault = lambda call, file: None
+        self.successResultOf(self.faulty_database.close())
+        self.assertEqual(self.reopened_lines(), ["before", "a"])
+
+    def test_each_has_an_error_of_its_own(self) -> None:
+        """Whoever waits for an error makes its traceback longer: one for all would grow for ever."""
+        database = self.faulty(lambda call, file: fsync_failed() if call == "sync" else None)
+        results = [*database(["a", "b"]), *database(["c"]), *database(["d"])]
+        errors = [self.failureResultOf(each, StoreError).value for each in results]
+        self.assertEqual(len({id(error) for error in errors}), len(errors))
+        self.assertEqual(str(errors[0]), str(errors[1]))
+        self.assertEqual(str(errors[2]), str(errors[3]))
+
+    def test_F5_a_read_that_cannot_end(self) -> None:
+        """A read whose transaction cannot be ended fails, and those behind it are answered too."""
+        worker = self.opened_database._readers[0]
+        self.patch(worker, "_connection", StubbornConnection(worker._connection))
+        fired: list[Any] = []
+        for _ in range(2):
+            self.opened_database.read(lambda tables: tables.lines()).addBoth(fired.append)
+        self.executor.run()
+        for failure in fired:
+            failure.trap(StoreError)
+        self.assertEqual(len(fired), 2)
+        self.assertIsNotNone(self.opened_database.failed)
 
     def test_F6_fsync_error_in_a_checkpoint(self) -> None:
         """A failed fsync while the WAL is copied back ends the use too, and leaves the WAL as it is."""
@@ -206,6 +239,21 @@ class Grouping(InlineTestCase):
         connection = apsw.Connection(str(copy))
         self.assertEqual(list(connection.execute("SELECT text FROM line")), [])
         connection.close()
+
+
+class StubbornConnection:
+    """A connection whose transactions cannot be rolled back, as where the index of the WAL cannot be read."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str) -> Any:
+        if statement == "ROLLBACK":
+            raise write_failed()
+        return self._connection.execute(statement)
 
 
 class SmallDisk(InlineTestCase):

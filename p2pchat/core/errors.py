@@ -17,6 +17,7 @@ Every exception that p2pchat raises on purpose, and every code that says how a l
         +-- OutboxFull             too much waits for delivery; nothing was accepted
         +-- Reported               what a daemon answered over its local socket; carries its exit code
         +-- StoreError             the database failed; nothing was accepted
+            +-- StoreUnsure        it failed in the middle: what was to be stored may be there (exit code 3)
             +-- StoreFull          no room on the disk; goes on when there is
             +-- StoreCorrupt       the file is damaged; never replaced in silence
             +-- StoreTooNew        written by a newer version
@@ -186,6 +187,12 @@ class Reported(UserError):
 
 class StoreError(UserError):
     """The database failed; what was being stored was not accepted."""
+
+
+class StoreUnsure(StoreError):
+    """The disk failed while it confirmed a transaction: a new start may find it stored, or not."""
+
+    exit_code = 3
 
 
 class StoreFull(StoreError):

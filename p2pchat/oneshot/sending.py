@@ -32,13 +32,13 @@ from ..api import (
     WhoIs,
 )
 from ..api.lines import MAX_REQUEST_LINE, Answer, to_json
-from ..core.errors import NoSuchContact, NotInTime, Reported, UsageError, UserError
+from ..core.errors import NoSuchContact, NotInTime, Reported, StoreUnsure, UsageError, UserError
 from ..core.identity import looks_like_id
 from ..core.text import Kind, clean, decode_utf8, split_message
 from ..net.local_client import LocalClient
 from ..ui.numbers import Numbers, write_numbers
 from ..ui.splitter import Splitter
-from ..ui.words import name_of, reason_of
+from ..ui.words import name_of, not_taken, reason_of
 from .output import client_of
 
 MOST_BYTES = MAX_REQUEST_LINE - 1024
@@ -202,7 +202,8 @@ class Sending:
         try:
             accepted = self._peer.decoded(answer, AllAccepted)
         except Reported as error:
-            raise Reported(f"not sent: {error}; {self._account(refused=True)}", error.exit_code) from None
+            refused = error.exit_code != StoreUnsure.exit_code
+            raise Reported(f"{not_taken(error)}; {self._account(refused)}", error.exit_code) from None
         self._unanswered = 0
         self._author = accepted.author
         self.said.add_run(accepted.first, accepted.last)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from p2pchat.core.errors import StateError, StateInUse
-from p2pchat.storage.files import sync_directory
+from p2pchat.storage.files import remove_unplaced, sync_directory
 from p2pchat.storage.mounts import network_file_system
 
 DIRECTORY_MODE = 0o700
@@ -106,6 +106,7 @@ class StateDirectory:
         try:
             self._make()
             self._lock = self._take_lock()
+            remove_unplaced(self.key_file)
         except OSError as error:
             raise StateError(f"cannot use {self.path}: {error.strerror}; {OTHER_DIRECTORY}") from error
 

@@ -4,10 +4,11 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 
 import apsw
 
-from p2pchat.core.errors import StoreCorrupt, StoreError, StoreFull
+from p2pchat.core.errors import StoreCorrupt, StoreError, StoreFull, StoreUnsure
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -58,6 +59,25 @@ def store_error(error: Exception, path: str, system_errno: int = 0) -> StoreErro
     return StoreError(
         f"the disk failed under {path} ({error}): nothing more is stored there; check the disk, then start again"
     )
+
+
+def unsure(error: Exception, told: StoreError, path: str) -> StoreError:
+    """
+    What whoever waited for a COMMIT that ended with `error` is told in place of `told`.
+
+    Where a sync failed the whole transaction is in the WAL already, and a new start writes it there again.
+    """
+    if not isinstance(error, apsw.IOError) or isinstance(told, StoreFull):
+        return told
+    return StoreUnsure(
+        f"the disk failed under {path} ({error}) while this was being stored: whether it is stored is not known; check "
+        "the disk, start again, and look for it before you do it again"
+    )
+
+
+def anew(told: StoreError) -> StoreError:
+    """The same error once more: whoever waits for it adds to its traceback, which must not grow for ever."""
+    return copy(told)
 
 
 def corrupt(path: str, detail: str) -> StoreCorrupt:

@@ -7,8 +7,10 @@ the directory is synced, since it is the directory that remembers the name.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -40,6 +42,19 @@ def create_once(path: Path, data: bytes, mode: int = SECRET_MODE) -> None:
     Raises `FileExistsError` if something is there (it stays as it is), otherwise like `write_atomically`.
     """
     _place(path, data, mode, _link)
+
+
+def remove_unplaced(path: Path) -> None:
+    """
+    Remove what a process that was killed left beside `path`, on its way there: whole or half, it may be a key.
+
+    For whoever has the directory's lock, so that nobody else is just writing it.
+    """
+    unplaced = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}")
+    with suppress(OSError):
+        for beside in path.parent.iterdir():
+            if unplaced.fullmatch(beside.name):
+                beside.unlink()
 
 
 def read_secret(path: Path) -> bytes:

@@ -6,6 +6,7 @@ once (one fsync), and only then lets the results out, in the order of the calls.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from p2pchat.core.errors import StoreError
 from p2pchat.storage.crash import Point, reach
 from p2pchat.storage.executor import Deliver
-from p2pchat.storage.failures import DISK, ends_use, store_error
+from p2pchat.storage.failures import DISK, anew, ends_use, store_error, unsure
 from p2pchat.storage.schema import (
     BUSY_MILLISECONDS,
     Schema,
@@ -74,6 +75,14 @@ class Health:
     waiting: int = 0
     """Writes whose Deferreds have not fired; counted on the reactor's thread alone."""
 
+    _log = Logger()
+
+    def fail(self, told: StoreError) -> None:
+        """Nothing is stored from now on; the first reason is the one that is told."""
+        if self.failed is None:
+            self.failed = told
+            self._log.critical("{reason}", reason=str(told))
+
 
 class WriteWorker(Generic[TablesT]):
     """Owns the connection that writes."""
@@ -110,18 +119,20 @@ class WriteWorker(Generic[TablesT]):
         """One transaction; returns what fires its Deferreds."""
         batch = [job]
         if self._health.failed is not None:
-            job.error = self._health.failed
+            job.error = anew(self._health.failed)
             return partial(deliver, batch, self._health)
+        committing = False
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             self._operate(batch, more)
             reach(Point.BEFORE_COMMIT)
+            committing = True
             self.connection.execute("COMMIT")
             reach(Point.AFTER_COMMIT)
             self._health.commits += 1
             self._scrub_due = self._scrub_due or any(each.scrub for each in batch)
         except Exception as error:
-            self._give_up(batch, error)
+            self._give_up(batch, error, committing)
         if self._scrub_due and self._health.failed is None:
             self._scrub()
         return partial(deliver, batch, self._health)
@@ -187,20 +198,20 @@ class WriteWorker(Generic[TablesT]):
             job.error = error
         self.connection.execute("RELEASE operation")
 
-    def _give_up(self, batch: list[Job[TablesT]], error: Exception) -> None:
-        """Nothing of the batch was stored: all of it fails, also what had worked."""
+    def _give_up(self, batch: list[Job[TablesT]], error: Exception, committing: bool) -> None:
+        """Nothing of the batch was stored, or nobody knows: all of it fails, also what had worked."""
         told = store_error(error, str(self._path), self.connection.system_errno)
         told.__cause__ = error
         if ends_use(error, told):
-            self._fail(told)
+            self._health.fail(told)
         for job in batch:
-            job.error = told
+            job.error = anew(unsure(error, told, str(self._path)) if committing else told)
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
         except Exception as second:
             self._log.error("rolling back {path} failed: {error}", path=str(self._path), error=str(second))
-            self._fail(told)
+            self._health.fail(told)
 
     def _checkpoint(self, mode: int) -> bool:
         """Copy the WAL back; false if a reader was in the way."""
@@ -216,13 +227,8 @@ class WriteWorker(Generic[TablesT]):
             # What was committed is safe in the WAL; only a failed disk ends the use.
             self._log.warn("copying the WAL of {path} back failed: {error}", path=str(self._path), error=str(error))
             if ends_use(error, told):
-                self._fail(told)
+                self._health.fail(told)
         return False
-
-    def _fail(self, told: StoreError) -> None:
-        if self._health.failed is None:
-            self._health.failed = told
-            self._log.critical("{reason}", reason=str(told))
 
     def _note_wal(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._wal_pages = pages
@@ -262,13 +268,14 @@ class ReadWorker(Generic[TablesT]):
             job.error = store_error(apsw.InterruptError(), str(self._path))
             return job.fire
         try:
+            self._end()  # the last one, where that failed
             self._connection.execute("BEGIN")
             job.value = job.operation(self._tables)
+            self._end()
         except Exception as error:
             job.error = self._judge(error)
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            with suppress(*DISK):
+                self._end()
         return job.fire
 
     def rest(self) -> None:
@@ -284,14 +291,18 @@ class ReadWorker(Generic[TablesT]):
         if self._writer is None:
             self._connection.close()
 
+    def _end(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
     def _judge(self, error: Exception) -> Exception:
         if not isinstance(error, DISK):
             return error
         told = store_error(error, str(self._path), self._connection.system_errno)
         told.__cause__ = error
-        if ends_use(error, told) and self._health.failed is None:
-            self._health.failed = told
-        return told
+        if ends_use(error, told):
+            self._health.fail(told)
+        return anew(told)
 
 
 def deliver(batch: list[Job[TablesT]], health: Health) -> None:

@@ -20,13 +20,13 @@ from twisted.python.failure import Failure
 
 from p2pchat import api
 from p2pchat.config import PeerSettings
-from p2pchat.core.errors import Reported, UserError
+from p2pchat.core.errors import Reported, StoreUnsure, UserError
 from p2pchat.core.text import Kind, clean
 
 from .numbers import Numbers, write_numbers
 from .source import Source
 from .splitter import Splitter
-from .words import name_of, reason_of
+from .words import name_of, not_taken, reason_of
 
 MOST_UNDELIVERED = 50_000
 """Messages committed and not yet delivered; then the pipe waits, so that none of ours is refused as too much."""
@@ -176,8 +176,9 @@ class Lines:
         try:
             reply = await self._api.execute(api.SayAll(who=who, texts=texts))
         except UserError as error:
-            self._committing = 0
-            raise Reported(f"not sent: {error}; {self._account()}", error.exit_code) from None
+            if error.exit_code != StoreUnsure.exit_code:
+                self._committing = 0
+            raise Reported(f"{not_taken(error)}; {self._account()}", error.exit_code) from None
         self._committing = 0
         self._sent += len(texts)
         if isinstance(reply, api.AllAccepted):

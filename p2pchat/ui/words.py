@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from p2pchat import api
+from p2pchat.core.errors import StoreUnsure, UserError
 from p2pchat.core.identity import GROUP, SHORT_GROUPS
 from p2pchat.core.text import Kind, clean, is_handle
 
@@ -74,6 +75,11 @@ def short_id(written: str) -> str:
 def reason_of(reason: str) -> str:
     """A word of EndCode, or somebody's line, for a person."""
     return ENDINGS.get(reason) or clean(reason, Kind.LINE)
+
+
+def not_taken(error: UserError) -> str:
+    """Why the peer did not take what was said; an error after which nobody knows says so itself."""
+    return str(error) if error.exit_code == StoreUnsure.exit_code else f"not sent: {error}"
 
 
 def host_of(address: str) -> str:
