@@ -1,7 +1,7 @@
 """
 The words of the `p2pchat` command: subcommands, options, and their help.
 
-Only words: what they mean is done in `cli`. The options of `server` and `peer` are those of the twistd plugins
+Only words: what they mean is done in `oneshot`. The options of `server` and `peer` are those of the twistd plugins
 of the same names, to which they are handed on as they were typed; here they stand for their help and so that a
 wrong one is told before anything is imported.
 """

@@ -134,7 +134,6 @@ class Opening(DirectoryTestCase):
         self.assertEqual(directory.path, Path.home() / "x")
         names = (
             directory.key_file,
-            directory.certificate_file,
             directory.database_file("peer"),
             directory.socket_file,
             directory.log_file,

@@ -306,8 +306,6 @@ class ServersTest(TablesTestCase):
         self.assertTrue(records.put_if_newer(other))
         self.assertEqual(records.of_peer(BOB), [other, self.record(5)])
         self.assertEqual(records.all(SERVER), [self.record(5)])
-        self.assertEqual(records.delete_before(50), 1)
-        self.assertEqual(records.all(), [other])
 
     def record(self, counter: int, body: bytes = b"body") -> Record:
         return Record(BOB, SERVER, body, b"signature", counter, None, None, 7)
@@ -325,7 +323,6 @@ class ConversationsTest(TablesTestCase):
         room = self.tables.conversations.open_for(None, b"r" * 32)
         self.assertIsNone(room.contact)
         self.assertEqual(self.tables.conversations.all(), [first, room])
-        self.assertEqual(self.tables.conversations.of_contact(bob), [first])
         self.assertEqual(self.tables.conversations.get(room.conversation), room)
         self.assertRaises(KeyError, self.tables.conversations.get, 99)
 

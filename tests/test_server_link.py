@@ -213,17 +213,6 @@ class RegisteringTests(ServerLinkTests):
         self.world.wait(20)
         self.assertEqual(self.counters(), [WALL, WALL + 1])
 
-    def test_announce(self) -> None:
-        """What changed is signed anew, above the last counter."""
-        self.start()
-        self.alice.peer.handle = "alicia"
-        self.link.announce()
-        self.world.settle()
-        bodies = [check_record(register.record, LAB.id) for register in self.far.of(Register)]
-        self.assertEqual([body.handle for body in bodies], ["alice", "alicia"])
-        self.assertGreater(bodies[1].counter, bodies[0].counter)
-        self.assertEqual(len(self.far.of(Watch)), 1)
-
     def test_stale_record(self) -> None:
         """A server that knows a newer record of ours gets one above that, and the counter is stored."""
 

@@ -104,21 +104,6 @@ class PeerLinkTests(SynchronousTestCase):
             seen.add(authenticated(ends.dialling).exporter)
         self.assertEqual([len(exporter) for exporter in seen], [32, 32])
 
-    def test_renewed_credentials(self) -> None:
-        """After `renew` newcomers see the new certificate, and standing connections go on."""
-        keys = [new_key(), new_key()]
-        listener = ListenerTLS(own_credentials(keys[0], WALL), [PEER_PROTOCOL])
-        dialler = PeerDiallerTLS(fresh_credentials())
-        before = Ends(dialler.wrap, listener.wrap)
-        listener.renew(own_credentials(keys[1], WALL))
-        after = Ends(dialler.wrap, listener.wrap)
-        seen = [authenticated(ends.dialling).key for ends in (before, after)]
-        self.assertEqual(seen, [key_from_public(key.public_key()) for key in keys])
-        assert before.dialling.transport is not None
-        before.dialling.transport.write(b"still here")
-        before.pump.flush()
-        self.assertEqual(before.listening.received, b"still here")
-
     def test_only_our_transports_are_asked(self) -> None:
         """What is no TLS transport, or is one of another policy, is a bug of ours and no refusal."""
         self.assertRaises(LocalProtocolError, authenticate, StringTransport())

@@ -205,10 +205,6 @@ class ListenerTLS(_Policy):
     def __init__(self, credentials: Credentials, protocols: Sequence[bytes]) -> None:
         super().__init__(credentials, protocols, OwnKeyRules(), 0)
 
-    def renew(self, credentials: Credentials) -> None:
-        """Show other credentials from the next connection on; those that stand are not touched."""
-        self._context = self._make_context(credentials)
-
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         return SSL.Connection(self._context)
 

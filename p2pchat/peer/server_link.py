@@ -334,11 +334,6 @@ class ServerLink(LinkKeeper):
         self.record = record
         connection.send(Register(record=record))
 
-    def announce(self) -> None:
-        """What we say about ourselves changed: sign a new record."""
-        if self._connection is not None and self.state is ServerState.ONLINE:
-            self._run(self._register(self._connection, self.server.counter))
-
     def _registered(self, connection: Connection, handle: str) -> None:
         self.server = self.server._replace(handle=handle)
         self._backoff.reset()

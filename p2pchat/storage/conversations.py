@@ -90,10 +90,6 @@ class Conversations:
         """The conversation with this wire id."""
         return self._one("id = ?", id)
 
-    def of_contact(self, contact: int) -> list[Conversation]:
-        """The conversations with a contact, the oldest first."""
-        return self._all("WHERE contact = ? ORDER BY conversation", contact)
-
     def all(self) -> list[Conversation]:
         """All, the oldest first."""
         return self._all("ORDER BY conversation")

@@ -61,11 +61,6 @@ class StateDirectory:
         return self.path / "identity.key"
 
     @property
-    def certificate_file(self) -> Path:
-        """The self-signed certificate for that key; may be made again at any time."""
-        return self.path / "identity.pem"
-
-    @property
     def socket_file(self) -> Path:
         """The Unix socket for programs and admins."""
         return self.path / "socket"

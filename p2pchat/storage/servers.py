@@ -162,7 +162,3 @@ class Records:
             "AND peer NOT IN (SELECT peer FROM contact) ORDER BY received_at, peer LIMIT ?2)",
             (server, extra),
         )
-
-    def delete_before(self, received_at: int) -> int:
-        """Drop records that were last told before this (wall-clock milliseconds); how many."""
-        return changed(self._connection, "DELETE FROM record WHERE received_at < ?", (received_at,))

@@ -1,7 +1,7 @@
 """
 Receipts that cost a line: what is not delivered after some seconds, that it was, and that somebody is back.
 
-That a message was delivered and seen is told by the status bar (ui/status.py). Where there is none, as in a pipe,
+That a message was delivered and seen is told by the status bar (ui/overview.py). Where there is none, as in a pipe,
 it is told here: what comes within `GATHER` at once, for each person in one line, with numbers in ranges. Pure: the
 caller tells the time and asks when to come again; `Teller` is such a caller.
 """
