@@ -217,23 +217,23 @@ def parse_timeout(text: str) -> float:
     return seconds
 
 
-def check_handle(name: str) -> None:
-    """Raises UsageError, with a name that would do, unless `name` is a handle."""
+def check_handle(name: str, option: str = "--name ") -> None:
+    """Raises UsageError, with a name that would do, unless `name` is a handle; `option`: how it was given."""
     from .core.text import HANDLE_CHARACTERS, handle_from, is_handle
 
     if is_handle(name):
         return
     suggestion = handle_from(name)
     example = f", such as {suggestion}" if is_handle(suggestion) else ""
-    raise UsageError(f"--name {name!r} must be 1 to {HANDLE_CHARACTERS} of a-z 0-9 . _ -; choose another{example}")
+    raise UsageError(f"{option}{name!r} must be 1 to {HANDLE_CHARACTERS} of a-z 0-9 . _ -; choose another{example}")
 
 
-def check_accept(whom: str) -> AcceptWhom:
-    """Raises UsageError unless it is one of ACCEPT_WHOM."""
+def check_accept(whom: str, option: str = "--accept ") -> AcceptWhom:
+    """Raises UsageError unless it is one of ACCEPT_WHOM; `option`: how it was given."""
     for known in ACCEPT_WHOM:
         if whom == known:
             return known
-    raise UsageError(f"--accept is {whom!r}; give one of: {', '.join(ACCEPT_WHOM)}")
+    raise UsageError(f"{option}{whom!r} is not known; give one of: {', '.join(ACCEPT_WHOM)}")
 
 
 def _parse_number(text: str) -> int | None:

@@ -119,7 +119,7 @@ class Import:
     name: str
     line: int
     late: bool
-    """Whether it happens when a function is called, not when the module is loaded."""
+    """Whether it happens when a function is called, or for mypy alone, and not when the module is loaded."""
 
     def within(self, module: str) -> bool:
         """Whether this is that module or something in it."""
@@ -145,7 +145,8 @@ def imports(path: str, tree: ast.AST, late: bool = False) -> Iterator[Import]:
                 yield Import(".".join([*module, alias.name]), node.lineno, late)
         else:
             inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from imports(path, node, late or inside)
+            typed = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            yield from imports(path, node, late or inside or typed)
 
 
 def unit_of(path: str) -> str:

@@ -45,6 +45,40 @@ class FirstRunTests(Background):
         again.type("/quit")
         self.assertEqual(again.wait(), 0)
 
+    def test_wrong_answers(self) -> None:
+        """What is no answer, nobody's address, and a server that is not the right one are said, and asked again."""
+        self.start_server()
+        assert self.link is not None
+        where = self.link.removeprefix("p2pchat://").partition("/")[0]
+        terminal = self.bare()
+        for answer, told in (
+            ("lab 1", "is no address; write HOST"),
+            ("127.0.0.1:1", "cannot reach 127.0.0.1:1"),
+            (where, "Is that the right one?"),
+        ):
+            terminal.wait_for("[none]: ")
+            terminal.type(answer)
+            terminal.wait_for(told)
+        terminal.type("no")
+        terminal.wait_for("not joined")
+        terminal.wait_for("[none]: ")
+        terminal.type(where)
+        terminal.wait_for("[yes/no]: ")
+        terminal.type("yes")
+        terminal.wait_for("Your name [")
+        terminal.type("Nora N")
+        terminal.wait_for("'Nora N' must be 1 to")
+        terminal.type("nora")
+        terminal.wait_for("Who may chat [ask]: ")
+        terminal.type("nobody")
+        terminal.wait_for("'nobody' is not known; give one of: ask, contacts, all")
+        terminal.type("contacts")
+        terminal.wait_for("joined the server")
+        terminal.wait_for("online at 127.0.0.1")
+        self.assertNotIn("--", terminal.told.partition("joined the server")[0])
+        terminal.type("/quit")
+        self.assertEqual(terminal.wait(), 0)
+
     def test_ten_lines(self) -> None:
         """It explains itself in ten lines of 80 columns, and breaks between words where there are fewer."""
         for columns, most in ((80, 10), (40, 22)):

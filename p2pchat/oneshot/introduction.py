@@ -1,18 +1,23 @@
 """The first start of a peer: three questions to its person, each of which may be left empty; and `p2pchat accept`."""
 
+from __future__ import annotations
+
 import shutil
 import textwrap
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..config import AcceptWhom, check_accept, check_handle
-from ..core.errors import UsageError
+from ..core.errors import UserError
 from ..core.identity import JoinLink
-from ..ui.questions import ask
-from .joining import default_handle, join_server, parse_link
+from ..ui.questions import Unanswered, ask
+from .joining import default_handle, find_server, join_server, parse_link
 from .output import state_of
+
+if TYPE_CHECKING:
+    from ..peer.offline import FoundServer
 
 AnswerT = TypeVar("AnswerT")
 
@@ -49,15 +54,15 @@ def introduce(state: Path) -> None:
     from ..peer.offline import set_accept, set_handle
 
     tell(WELCOME)
-    link = _answered("Join link or address of a server", NONE, _link)
+    server = _answered("Join link or address of a server", NONE, _server)
     tell(ABOUT_NAMES)
     handle = _answered("Your name", default_handle(), _handle)
     tell(ABOUT_REQUESTS)
     whom: AcceptWhom = _answered("Who may chat", "ask", _whom)
-    if link is None:
+    if server is None:
         set_handle(state, handle)
     else:
-        join_server(state, link, handle)
+        join_server(state, *server, handle)
     set_accept(state, whom)
     tell(GOODBYE)
 
@@ -79,22 +84,27 @@ def tell(paragraphs: Sequence[str]) -> None:
 
 
 def _answered(question: str, default: str, read: Callable[[str], AnswerT]) -> AnswerT:
-    """What was answered; what is no answer is said, and asked again. Raises UserError at the end of the input."""
+    """What was answered; what is no answer is said, and asked again. Raises Unanswered at the end of the input."""
     while True:
         try:
             return read(ask(question, default))
-        except UsageError as error:
+        except Unanswered:
+            raise
+        except UserError as error:
             print(error)
 
 
-def _link(text: str) -> JoinLink | None:
-    return None if text.lower() == NONE else parse_link(text)
+def _server(text: str) -> tuple[JoinLink, FoundServer] | None:
+    if text.lower() == NONE:
+        return None
+    link = parse_link(text)
+    return link, find_server(link)
 
 
 def _handle(text: str) -> str:
-    check_handle(text)
+    check_handle(text, "")
     return text
 
 
 def _whom(text: str) -> AcceptWhom:
-    return check_accept(text.lower())
+    return check_accept(text.lower(), "")

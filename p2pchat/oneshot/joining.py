@@ -1,15 +1,21 @@
 """`p2pchat join`: remember a server and its key, after the person has seen the key."""
 
+from __future__ import annotations
+
 import getpass
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError, UserError
 from ..core.identity import JoinLink, format_id, parse_join_link, short_id
 from ..core.text import handle_from
 from ..ui.questions import at_terminal, confirm
 from .output import state_of
+
+if TYPE_CHECKING:
+    from ..peer.offline import FoundServer
 
 parse_link = parse_join_link
 
@@ -20,22 +26,34 @@ def join(options: Namespace) -> None:
 
     state = state_of(options, "peer")
     link = parse_link(options.link)
-    join_server(state, link, options.name or standing(state).handle or default_handle())
+    join_server(state, link, find_server(link), options.name or standing(state).handle or default_handle())
     print("start your peer with: p2pchat" + ("" if options.state is None else f" --state {state}"))
 
 
-def join_server(state: Path, link: JoinLink, handle: str) -> None:
-    """Join the server of a link, or the one that answers at its address if the person takes it for the right one."""
-    from ..peer.offline import FoundServer, join
-    from ..peer.probe import probe_server
-    from ..tap.once import run_once
+def find_server(link: JoinLink) -> FoundServer:
+    """
+    The server of a link, or the one that answers at its address if the person takes it for the right one.
+
+    Raises UserError, after which it may be called again with another link.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from ..peer.offline import FoundServer
 
     if link.server is not None:
-        found = FoundServer(link.server)
-    else:
-        wall = time.time_ns() // 1_000_000
-        found = run_once(lambda reactor: probe_server(reactor, reactor, link.host, link.port, wall))
-        _confirm(link, found.id, found.certified)
+        return FoundServer(link.server)
+    # In a process of its own: a reactor runs once in each, and somebody may have to try several addresses.
+    with ProcessPoolExecutor(1, get_context("fork")) as apart:
+        found = apart.submit(_probe, link.host, link.port).result()
+    _confirm(link, found.id, found.certified)
+    return found
+
+
+def join_server(state: Path, link: JoinLink, found: FoundServer, handle: str) -> None:
+    """Remember the server that was found at a link."""
+    from ..peer.offline import join
+
     join(state, link, handle, found)
     print(f"joined the server {short_id(found.id)} at {_address(link)} as {handle}")
 
@@ -46,6 +64,14 @@ def default_handle() -> str:
         return handle_from(getpass.getuser())
     except (KeyError, OSError):
         return handle_from("")
+
+
+def _probe(host: str, port: int) -> FoundServer:
+    from ..peer.probe import probe_server
+    from ..tap.once import run_once
+
+    wall = time.time_ns() // 1_000_000
+    return run_once(lambda reactor: probe_server(reactor, reactor, host, port, wall))
 
 
 def _confirm(link: JoinLink, server: bytes, certified: bool) -> None:

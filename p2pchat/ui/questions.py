@@ -10,6 +10,10 @@ MAX_PASSPHRASE = 1024
 """Bytes of a passphrase in a file, with its end of line; more is another file."""
 
 
+class Unanswered(UserError):
+    """The input ended where an answer was wanted."""
+
+
 def at_terminal() -> bool:
     """Whether there is somebody to ask."""
     try:
@@ -19,12 +23,12 @@ def at_terminal() -> bool:
 
 
 def ask(question: str, default: str = "") -> str:
-    """One line, without blanks around it; `default` if it is empty. Raises UserError at the end of the input."""
+    """One line, without blanks around it; `default` if it is empty. Raises Unanswered at the end of the input."""
     try:
         return input(f"{question} [{default}]: " if default else f"{question}: ").strip() or default
     except EOFError:
         print()
-        raise UserError("nothing was answered, and nothing was changed; run it again") from None
+        raise Unanswered("nothing was answered, and nothing was changed; run it again") from None
     except UnicodeDecodeError:
         raise UserError("that was no text in the terminal's encoding; check its locale") from None
 
