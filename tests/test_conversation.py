@@ -166,8 +166,19 @@ class ReadingTests(SynchronousTestCase):
         """What is displayed of another chat is told when that becomes the current one."""
         self.chats.displayed(said(CAROL, 5))
         self.assertIsNone(self.chats.read())
-        self.assertEqual(self.chats.switch(CAROL), api.Displayed(who=CAROL.id, entry=5))
-        self.assertIsNone(self.chats.switch(CAROL))
+        self.chats.switch(CAROL)
+        self.assertEqual(self.chats.read_of(CAROL.id), api.Displayed(who=CAROL.id, entry=5))
+        self.assertIsNone(self.chats.read_of(CAROL.id))
+
+    def test_not_shown(self):
+        """What could not be shown again is not told to have been read, nor what comes after it, until it is shown."""
+        self.chats.displayed(said(CAROL, 5))
+        self.chats.switch(CAROL)
+        self.chats.not_shown(CAROL.id)
+        self.chats.displayed(said(CAROL, 6))
+        self.assertIsNone(self.chats.read())
+        self.chats.shown_again(CAROL.id)
+        self.assertEqual(self.chats.read(), api.Displayed(who=CAROL.id, entry=6))
 
     def test_no_gap(self):
         """After a line that was never displayed, no later one is told."""

@@ -11,6 +11,7 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 
 from p2pchat import api
+from p2pchat.core.errors import UserError
 from p2pchat.ui.browsing import NEAR, OPENING
 from p2pchat.ui.words import short_id
 from tests.company import Node
@@ -262,8 +263,8 @@ class OpeningTests(RecallTests):
         self.assertEqual(self.bob.told(api.Seen)[-1].numbers[-1], 30)
         self.assertEqual(self.unseen(self.alice), ())
 
-    def test_shown_again(self) -> None:
-        """What came while another chat was current is shown again where it has scrolled away, and told as seen then."""
+    def elsewhere(self) -> tuple[Node, Desk]:
+        """Carol's first line stands beside bob's chat; her second has scrolled away there, between lines of bob's."""
         carol = self.world.node("carol")
         carol.knows(self.alice)
         self.alice.knows(carol)
@@ -276,15 +277,35 @@ class OpeningTests(RecallTests):
         desk.settle()
         self.assertEqual(desk.type("/msg carol"), [])
         desk.type("/msg bob")
+        self.say("before", node=self.bob, who="alice")
         self.say("far", node=carol, who="alice")
         self.say(*map(str, range(NEAR)), node=self.bob, who="alice")
         desk.settle()
         self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,)])
+        return carol, desk
+
+    def test_shown_again(self) -> None:
+        """What came while another chat was current is shown again where it has scrolled away, and told as seen then."""
+        carol, desk = self.elsewhere()
         rows = undated(desk.type("/msg carol"))
         self.assertEqual(rows[0][:65], "-- said in the chat with carol while you were elsewhere; what was")
         self.assertEqual(rows[1:], ["-- not seen before:", "  DATE carol#2: far", "-- end of history"])
         self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,), (2,)])
         self.assertEqual(desk.type("/msg bob", "/msg carol"), [])
+
+    def test_shown_again_later(self) -> None:
+        """What could not be shown again is not seen, nor is what comes then; opening the chat once more shows it all."""
+        carol, desk = self.elsewhere()
+        with mock.patch("p2pchat.peer.history.page_around", side_effect=UserError("no disk")):
+            rows = desk.type("/msg carol")
+        self.assertEqual(rows, ["-- what was said before cannot be shown: no disk"])
+        self.say("new", node=carol, who="alice")
+        desk.settle()
+        self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,)])
+        desk.type("/msg bob")
+        rows = undated(desk.type("/msg carol"))
+        self.assertIn("  DATE carol#2: far", rows)
+        self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,), (2, 3)])
 
 
 class SearchCommandTests(RecallTests):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from p2pchat import api
-from p2pchat.core.errors import UsageError
+from p2pchat.core.errors import UsageError, UserError
 
 from .conversation import Conversation
 from .drawing import Line, told
@@ -36,7 +36,7 @@ AROUND = 6
 """Lines on each side of one that was found."""
 
 PAGE_MOST = 200
-"""Lines that the api gives at once."""
+"""Lines that the api gives at once; around one line, half of them on each side."""
 
 NOTHING_SHOWN = "there is nothing to go on with; /history or /search first"
 
@@ -178,13 +178,18 @@ class Browser:
     async def open(self, person: api.Person) -> None:
         """
         A chat was opened on this screen: show what was said last, and what was missed, once. What came while another
-        chat was current is shown again, if so much was shown since that it need not be on the screen any more.
+        chat was current is shown again, if so much was shown since that it need not be on the screen any more. Raises
+        UserError: then it is shown when the chat is opened again.
         """
         entry, row = self._unread.pop(person.id, (0, self._rows))
         unread = entry if self._rows - row >= NEAR else 0
         if person.id in self._opened:
             if unread:
-                await self._show_unread(person, unread)
+                try:
+                    await self._show_unread(person, unread)
+                except UserError:
+                    self._unread[person.id] = (entry, row)
+                    raise
             return
         found, more, whole, before = await self._missed(person)
         self._opened.add(person.id)
@@ -201,11 +206,14 @@ class Browser:
 
     async def _show_unread(self, person: api.Person, entry: int) -> None:
         """Show again what was said from an entry on."""
-        reply = await self._ask(api.ShowLines(who=person.id, count=PAGE_MOST, after=entry - 1))
-        if reply.lines:
-            self._shown = _place(person.id, PAGE, reply.lines, from_end=not reply.more)
+        reply = await self._ask(api.ShowLines(who=person.id, count=PAGE_MOST, around=entry))
+        at = next((at for at, line in enumerate(reply.lines) if line.entry == entry), 0)
+        lines = reply.lines[at:]
+        if lines:
+            newer = len(lines) > PAGE_MOST // 2
+            self._shown = _place(person.id, PAGE, lines, from_end=not newer)
             title = f"said in the chat with {name_of(person)} while you were elsewhere"
-            for row, line in page(_condensed(reply.lines), title, True, newer=reply.more):
+            for row, line in page(_condensed(lines), title, reply.more or at > 0, newer=newer):
                 self._show(row, _said(line) if line is not None and line.state == "new" else None)
 
     async def _missed(self, person: api.Person) -> tuple[Sequence[api.StoredLine], bool, bool, int]:

@@ -296,7 +296,7 @@ class Console:
             Deferred.fromCoroutine(self._enter(person)).addErrback(self._broken)
 
     async def _enter(self, person: api.Person) -> None:
-        read = self.conversation.switch(person)
+        self.conversation.switch(person)
         self.overview.meet(person)
         self.overview.turn_to(person.id)
         if self._has_bar:
@@ -306,11 +306,11 @@ class Console:
         if self._looks:
             try:
                 await self._browser.open(person)
+                self.conversation.shown_again(person.id)
             except UserError as error:
+                self.conversation.not_shown(person.id)
                 self._say(f"what was said before cannot be shown: {error}")
-        self._tell_read(read)
-        if self._looks:
-            self._tell_read(self.conversation.read())
+        self._tell_read(self.conversation.read_of(person.id))
 
     def _recall_receipts(self, reply: api.Reply) -> None:
         if isinstance(reply, api.Lines):

@@ -48,6 +48,9 @@ class _Reading:
     broken: bool = False
     """A message was never displayed: no later one may be told of."""
 
+    withheld: bool = False
+    """Some of it was on the screen once, scrolled away unread, and could not be shown again."""
+
     whole: bool = False
     """All that was said before this screen showed the chat was seen, or is on this screen."""
 
@@ -147,11 +150,10 @@ class Conversation:
 
     # --- one's own commands
 
-    def switch(self, person: api.Person) -> api.Displayed | None:
-        """Make a chat the current one; gives the command that tells what was read of it by that, if anything."""
+    def switch(self, person: api.Person) -> None:
+        """Make a chat the current one."""
         self.meet(person)
         self.current = person
-        return self._tell(person.id)
 
     def begin_block(self) -> str:
         """Take lines as one message from now on; gives what to say of that. Raises UsageError."""
@@ -233,6 +235,14 @@ class Conversation:
         reading.whole_with = entry
         reading.whole = reading.whole or entry is None
 
+    def not_shown(self, person_id: str) -> None:
+        """What scrolled away of that chat could not be shown again: nothing more of it counts as read until it is."""
+        self._reading.setdefault(person_id, _Reading()).withheld = True
+
+    def shown_again(self, person_id: str) -> None:
+        """Now it was."""
+        self._reading.setdefault(person_id, _Reading()).withheld = False
+
     def missed(self, said: api.Said) -> None:
         """A message could not be put on the screen: none of that person's later ones counts as read."""
         self._reading.setdefault(said.person.id, _Reading()).broken = True
@@ -247,11 +257,12 @@ class Conversation:
 
     def read(self) -> api.Displayed | None:
         """The command that tells what was read of the current chat; None if nothing is new."""
-        return self._tell(self.current_id) if self.current_id else None
+        return self.read_of(self.current_id) if self.current_id else None
 
-    def _tell(self, person_id: str) -> api.Displayed | None:
+    def read_of(self, person_id: str) -> api.Displayed | None:
+        """The same for a chat that has just been opened on the screen."""
         reading = self._reading.get(person_id)
-        if reading is None or not reading.whole or reading.displayed <= reading.told:
+        if reading is None or reading.withheld or not reading.whole or reading.displayed <= reading.told:
             return None
         reading.told = reading.displayed
         return api.Displayed(who=person_id, entry=reading.displayed)
