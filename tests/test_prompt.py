@@ -1,9 +1,32 @@
 """p2pchat.ui.prompt in a real terminal (tmux)."""
 
 import time
+from pathlib import Path
+from unittest import mock
 
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from p2pchat.ui.drawing import told
+from p2pchat.ui.prompt import Prompt
 from tests.prompt_example import FLOOD
 from tests.screens import PATIENCE, Screens
+
+
+class WaitingTests(SynchronousTestCase):
+    """Lines that wait for a terminal that takes none."""
+
+    def test_left_out_in_place(self):
+        """What is left out is counted where it would stand: before what comes once there is room again."""
+        prompt = Prompt(Clock(), mock.Mock(), "", lambda: 0.0, Path("."), plain=True)
+        with mock.patch("p2pchat.ui.prompt.WAITING_LINES", 3), mock.patch("p2pchat.ui.prompt.AT_ONCE", 2):
+            for text in "abcde":
+                prompt.show(told(text))
+            written = prompt._take()
+            prompt.show(told("f"))
+            written += prompt._take() + prompt._take(everything=True)
+        words = [line.text for line, _ in written]
+        self.assertEqual(words, ["a", "b", "c", "2 lines were left out here: the terminal took none", "f"])
 
 
 class PromptTests(Screens):

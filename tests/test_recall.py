@@ -294,7 +294,7 @@ class OpeningTests(RecallTests):
         self.assertEqual(desk.type("/msg bob", "/msg carol"), [])
 
     def test_shown_again_later(self) -> None:
-        """What could not be shown again is not seen, nor is what comes then; opening the chat once more shows it all."""
+        """What could not be shown again is not seen, nor is what comes then; opening it once more shows all."""
         carol, desk = self.elsewhere()
         with mock.patch("p2pchat.peer.history.page_around", side_effect=UserError("no disk")):
             rows = desk.type("/msg carol")

@@ -161,16 +161,22 @@ class Prompt(Service):
     def show(self, line: Line, token: api.Event | None = None) -> None:
         """Write a line above the input."""
         with self._lock:
-            if len(self._lines) >= WAITING_LINES:
+            left_out = len(self._lines) >= WAITING_LINES
+            if left_out:
                 self._left_out += 1
-                left_out = True
             else:
+                self._tell_left_out()
                 self._lines.append((line, token))
-                left_out = False
         if left_out and token is not None and self.console is not None:
             self.console.missed([token])
         if not self._kicked:  # else it looks again when it has printed
             self._in_terminal(self._kick)
+
+    def _tell_left_out(self) -> None:
+        """Say so where those lines would stand, before what comes behind them."""
+        if self._left_out:
+            self._lines.append((note(f"{self._left_out} lines were left out here: the terminal took none"), None))
+            self._left_out = 0
 
     def prompt_changed(self) -> None:
         """Draw the prompt again if it is another one, and the bar soon."""
@@ -375,12 +381,10 @@ class Prompt(Service):
         taken: list[tuple[Line, api.Event | None]] = []
         characters = 0
         with self._lock:
+            self._tell_left_out()
             while self._lines and (everything or (len(taken) < AT_ONCE and characters < CHARACTERS_AT_ONCE)):
                 taken.append(self._lines.popleft())
                 characters += len(taken[-1][0].text)
-            if self._left_out and not self._lines:
-                taken.append((note(f"{self._left_out} lines were left out here: the terminal took none"), None))
-                self._left_out = 0
         return taken
 
     def _write(self, lines: list[tuple[Line, api.Event | None]]) -> None:
