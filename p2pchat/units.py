@@ -12,6 +12,8 @@ PACKAGED_TWISTD = "/usr/bin/twistd"
 _SERVER = """\
 # The rendezvous server as a system service, under a user that exists only while it runs. Its directory is
 # /var/lib/p2pchat-server; as root: p2pchat link --state /var/lib/p2pchat-server
+# --admin-group GROUP needs a user of its own that is in the group: User=, no DynamicUser, no PrivateUsers (who asks
+# would have no name here), and @privileged out of SystemCallFilter=~ (chown is in it).
 [Unit]
 Description=p2pchat rendezvous server
 Wants=network-online.target

@@ -53,7 +53,7 @@ class Options(DaemonOptions):
         self._links: list[JoinLink] = []
 
     def opt_join(self, link: str) -> None:
-        """Join this server, beside those that are remembered (its link, or HOST[:PORT]); may be repeated."""
+        """Join this server, beside those that are remembered (its join link); may be repeated."""
         self._links.append(parse_join_link(link))
 
     def configure(self) -> Path:
