@@ -5,7 +5,7 @@ It is kept apart from what is new: it moves no stream's end, acknowledges nothin
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
@@ -22,21 +22,29 @@ from .ledger import Two
 from .selected import Selected
 
 
-def store_old(tables: PeerTables, two: Two, batch: Sequence[ReceivedOld], now: int) -> list[int]:
-    """
-    Store older entries; the arrival number of each, 0 for what is not stored.
+class StoredOld(NamedTuple):
+    """What became of an older entry."""
 
-    That is what is here already, what cannot be read, and what stands where something else was stored before.
+    stream: int
+    """The row of its stream."""
+    entry: int
+    """Its arrival number; 0 if it is not stored."""
+
+
+def store_old(tables: PeerTables, two: Two, batch: Sequence[ReceivedOld], now: int) -> list[StoredOld]:
+    """
+    Store older entries, and say what became of each.
+
+    Not stored is what is here already, what cannot be read, and what stands where something else was stored before.
     """
     lamport = tables.conversations.get(two.conversation).lamport
-    stored: list[int] = []
+    stored: list[StoredOld] = []
     for received in batch:
         judged = received.judged
         stream = _stream_of(tables, two, received)
-        received.incoming.stream = stream.stream
         known = judged.refusal is not None or tables.entries.by_author_id(two.them, judged.id) is not None
         if known or tables.entries.at(stream.stream, received.seq) is not None:
-            stored.append(0)
+            stored.append(StoredOld(stream.stream, 0))
             continue
         lamport = moved_lamport(lamport, judged.lamport)
         entry = tables.entries.insert(
@@ -57,7 +65,7 @@ def store_old(tables: PeerTables, two: Two, batch: Sequence[ReceivedOld], now: i
         )
         if judged.kind == Kind.TEXT:
             tables.search.add([(entry, judged.text)])
-        stored.append(entry)
+        stored.append(StoredOld(stream.stream, entry))
     tables.conversations.set_counts(two.conversation, 0, lamport)
     return stored
 
@@ -142,13 +150,14 @@ class Fetching:
         finally:
             self._storing = False
 
-    def _write(self, old: list[ReceivedOld], ends: list[Fetched]) -> Deferred[list[int]]:
+    def _write(self, old: list[ReceivedOld], ends: list[Fetched]) -> Deferred[list[StoredOld]]:
         two, now = self._two, self._environment.wall()
         return self._environment.database.write(lambda tables: _store(tables, two, old, ends, now))
 
-    def _tell(self, old: Sequence[ReceivedOld], stored: Sequence[int]) -> None:
+    def _tell(self, old: Sequence[ReceivedOld], stored: Sequence[StoredOld]) -> None:
         person = self._person()
-        for received, entry in zip(old, stored, strict=True):
+        for received, (stream, entry) in zip(old, stored, strict=True):
+            received.incoming.stream = stream
             judged = received.judged
             self._count += entry != 0
             if entry and judged.kind not in (Kind.VOID, Kind.RESET):
@@ -177,7 +186,9 @@ class Fetching:
                 self._environment.emit(HistoryFetched(person=person, count=self._count, complete=self._complete))
 
 
-def _store(tables: PeerTables, two: Two, old: Sequence[ReceivedOld], ends: Sequence[Fetched], now: int) -> list[int]:
+def _store(
+    tables: PeerTables, two: Two, old: Sequence[ReceivedOld], ends: Sequence[Fetched], now: int
+) -> list[StoredOld]:
     stored = store_old(tables, two, old, now)
     for end in ends:
         finish(tables, two, end)
