@@ -326,17 +326,17 @@ class EndTests(PeerServiceTests):
     async def test_commands_before_and_after(self) -> None:
         """Before the start and after the end commands are refused in one line."""
         service = self.service("alice")
-        await self.not_ready(service)
+        await self.refuses(service, "the peer is not ready; try again in a moment")
         service.startService()
         await service.started
         await service.stopService()
-        await self.not_ready(service)
+        await self.refuses(service, f"the peer in {service.settings.state} is ending; start it again")
 
-    async def not_ready(self, service: PeerService) -> None:
+    async def refuses(self, service: PeerService, words: str) -> None:
         try:
             await service.execute(api.Status())
         except UserError as error:
-            self.assertIn("not ready", str(error))
+            self.assertEqual(str(error), words)
         else:
             self.fail("taken")
 

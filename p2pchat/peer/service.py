@@ -121,6 +121,8 @@ class PeerService(MultiService):
         return Deferred.fromCoroutine(self._execute(command))
 
     async def _execute(self, command: Command) -> Reply:
+        if self._commands is None and self._silent:
+            raise UserError(f"the peer in {self.settings.state} is ending; start it again")
         if self._commands is None:
             raise UserError("the peer is not ready; try again in a moment")
         return await self._commands.execute(command)
