@@ -58,7 +58,7 @@ class NarratorTests(SynchronousTestCase):
         """A server that cannot be reached, or refuses, is said with its address and why."""
         told = rows(server("connecting"), server("lost", reason="timeout"), server("refused", reason="handle-taken"))
         self.assertEqual(told[0], "-- server lab1 cannot be reached (fell silent); trying again")
-        self.assertIn("choose another with --name", told[1])
+        self.assertIn("p2pchat peer --name NAME", told[1])
 
     def test_for_a_time(self):
         """Consent for a time is called that, not by its name on the wire."""

@@ -31,7 +31,7 @@ ENDINGS: Mapping[str, str] = {
     "self": "that is you",
     "not-admitted": "does not admit this address",
     "full": "has no room",
-    "handle-taken": "that name belongs to another key; choose another with --name",
+    "handle-taken": "your name belongs to another key there; take another: p2pchat stop, then p2pchat peer --name NAME",
     "stale-record": "knows a newer record of us",
     "bad-record": "could not read our record",
     "version": "speaks another version; one of you needs a newer p2pchat",
