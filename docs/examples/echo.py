@@ -4,15 +4,19 @@ A friendly echo: answers every message of everybody who chats with a running pee
     python docs/examples/echo.py STATE
 
 STATE is the directory of a peer that runs (`p2pchat peer --state STATE --accept all`). Everything goes over that
-peer's local socket (docs/local-api.md): this program subscribes to the events and says something back.
+peer's local socket (docs/local-api.md): this program subscribes to the events, and reads behind a cursor of its own.
+That moves when a message was answered: so what comes while this program does not run is answered too, and a message
+twice only if it is killed between the answer and the cursor.
 """
 
 import sys
 from pathlib import Path
 
 from p2pchat import api
-from p2pchat.core.errors import UserError
+from p2pchat.core.errors import Reported, UserError
 from p2pchat.net.local_client import LocalClient
+
+CURSOR = "echo"
 
 
 def answer_to(text: str) -> str:
@@ -29,16 +33,34 @@ def answer_all(state: Path) -> None:
     """Answer until the peer ends; raises UserError if there is none."""
     with LocalClient(state, "peer") as listening, LocalClient(state, "peer") as saying:
         listening.subscribe()
+        answer_what_came(saying)
         for event in listening.events(api.Event):
             match event:
-                case api.Said(kind="text", history=False) as said:
-                    who = said.person.id
-                    # The line was read by a program: say so, as a person's screen would.
-                    saying.call(api.Displayed(who=who, entry=said.entry), api.Done)
-                    saying.call(api.Say(who=who, text=answer_to(said.text)), api.Accepted)
+                case api.Said(history=False) | api.Missed():
+                    answer_what_came(saying)
                 case api.Opened(again=False) as opened:
                     greeting = "welcome to p2pchat! I am a small echo peer; say hello"
                     saying.call(api.Say(who=opened.person.id, text=greeting), api.Accepted)
+
+
+def answer_what_came(peer: LocalClient) -> None:
+    """Answer everything behind the cursor, and move it behind each message; its author is told that it was seen."""
+    more = True
+    while more:
+        page = peer.call(api.Receive(cursor=CURSOR), api.Lines)
+        for line in page.lines:
+            answer(peer, line)
+            peer.call(api.MoveCursor(cursor=CURSOR, entry=line.entry), api.Done)
+        more = page.more
+
+
+def answer(peer: LocalClient, line: api.StoredLine) -> None:
+    """Say something back, where that is possible: the chat may be over by now."""
+    if line.kind == "text":
+        try:
+            peer.call(api.Say(who=line.person.id, text=answer_to(line.text)), api.Accepted)
+        except Reported as error:
+            print(f"echo: {line.author}#{line.number} was not answered: {error}", file=sys.stderr)
 
 
 def main() -> int:
