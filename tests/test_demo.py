@@ -1,11 +1,15 @@
-"""docs/examples/demo.py: what `make demo` does where nobody is at a terminal, and what it would not let pass."""
+"""docs/examples/demo.py: what `make demo` does, at a terminal and without one, and what it would not let pass."""
 
+import os
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from tests.terminals import Terminal
 
 DEMO = Path(__file__).resolve().parent.parent / "docs" / "examples" / "demo.py"
 PATIENCE = 600
@@ -21,6 +25,26 @@ class PlayTests(SynchronousTestCase):
         self.assertEqual((played.returncode, played.stderr), (0, ""), played)
         for words in ("the server is killed", "bob is killed", "queued", "bob is started again", "arrived once"):
             self.assertIn(words, played.stdout)
+
+
+class TalkTests(SynchronousTestCase):
+    def test_killed_at_a_terminal(self) -> None:
+        """Who sits there has echo and server killed: what they say meanwhile waits, and is answered, each line once."""
+        terminal = Terminal([sys.executable, str(DEMO)], env={**os.environ, "TERM": "dumb"})
+        self.addCleanup(terminal.close)
+        terminal.wait_for("say hello")
+        terminal.type("kill echo")
+        terminal.wait_for("the link to echo is lost")
+        terminal.type("still there?")
+        terminal.wait_for("queued")
+        terminal.wait_for("echo#3: you said: still there?")
+        terminal.type("kill server")
+        terminal.wait_for("server lost")
+        terminal.wait_for("server back")
+        terminal.type("/quit")
+        self.assertEqual(terminal.wait(), 0)
+        answers = re.findall(r"echo#\d+: you said: (.*)", terminal.told)
+        self.assertEqual(answers, ["kill echo", "still there?", "kill server"])
 
 
 class JudgementTests(SynchronousTestCase):

@@ -1,9 +1,10 @@
 """
 A server and two peers on this machine, in a temporary directory.
 
-At a terminal you are one of the peers and the other is a friendly echo. Without a terminal two text files are played
-against each other. In the middle the server is killed, and later one of the peers, while messages are on their way to
-it; what the other says meanwhile waits. Then what both have stored, and both transcripts, are compared with the files.
+At a terminal you are one of the peers and the other is a friendly echo; you may have it killed, and the server. Without
+a terminal two text files are played against each other. In the middle the server is killed, and later one of the peers,
+while messages are on their way to it; what the other says meanwhile waits. Then what both have stored, and both
+transcripts, are compared with the files.
 """
 
 import contextlib
@@ -27,6 +28,9 @@ TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 START_WITHIN = 60.0
 """Seconds for a daemon to say that it is ready."""
+
+AWAY = 8.0
+"""Seconds for which who was killed stays away: long enough to see what is said of a message that waits."""
 
 PLAY_WITHIN = 120.0
 """Seconds for everything to arrive."""
@@ -106,26 +110,74 @@ def peer_words(state: Path, name: str, link: str, *more: str) -> list[str]:
 # --- at a terminal
 
 
-def talk(home: Path) -> int:
-    """You and the echo."""
-    processes: list[subprocess.Popen[str]] = []
-    with running(processes):
-        server, link, _ = start_server(home / "server")
-        processes.append(server)
-        words = peer_words(home / "echo", "echo", link, "--accept", "all")
-        echo_peer = start(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        processes.append(echo_peer)
-        first_lines(echo_peer, "online at")
-        processes.append(start(sys.executable, str(HERE / "echo.py"), str(home / "echo"), stdin=subprocess.DEVNULL))
-        name = "you"
-        print("A rendezvous server and an echo peer run on this machine; you are the other peer.")
-        print("Type a line and press Enter. /help shows the commands, /quit leaves.\n", flush=True)
-        person = start(*peer_words(home / name, name, link, "--to", "echo", "--trust-first"))
-        while True:
+class Talk:
+    """You and the echo; said to it, `kill echo` and `kill server` do that to a process, which comes back later."""
+
+    INTRODUCTION = (
+        "A rendezvous server and an echo peer run on this machine; you are the other peer.\n"
+        "Type a line and press Enter. /help shows the commands, /quit leaves.\n"
+        f"Say `kill echo` or `kill server`: it is killed (-9), and comes back {AWAY:.0f} seconds later. Talk on.\n"
+    )
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._processes: list[subprocess.Popen[str]] = []
+        self._over = threading.Event()
+
+    def run(self) -> int:
+        """Talk until the person leaves; their exit code. Raises Failed."""
+        with running(self._processes):
+            self._server, self._link, self._port = start_server(self._home / "server")
+            self._processes.append(self._server)
+            self._start_echo()
+            print(self.INTRODUCTION, flush=True)
+            threading.Thread(target=self._listen, daemon=True).start()
+            person = start(*peer_words(self._home / "you", "you", self._link, "--to", "echo", "--trust-first"))
             try:
-                return person.wait()
-            except KeyboardInterrupt:
-                continue
+                return _until_left(person)
+            finally:
+                self._over.set()
+
+    def _start_echo(self) -> None:
+        words = peer_words(self._home / "echo", "echo", self._link, "--accept", "all")
+        self._echo = start(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._processes.append(self._echo)
+        first_lines(self._echo, "127.0.0.1")  # online there, or the server is not back yet
+        bot = [sys.executable, str(HERE / "echo.py"), str(self._home / "echo")]
+        self._processes.append(start(*bot, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def _listen(self) -> None:
+        """Do what is said to the echo, again after it was killed itself."""
+        while not self._over.is_set():
+            with contextlib.suppress(UserError, Failed), LocalClient(self._home / "echo", "peer") as client:
+                client.subscribe()
+                for event in client.events(api.Event):
+                    if isinstance(event, api.Said) and not event.history:
+                        self._obey(" ".join(event.text.lower().split()))
+
+    def _obey(self, wish: str) -> None:
+        if wish == "kill echo":
+            self._kill(self._echo)
+            self._start_echo()
+        elif wish == "kill server":
+            self._kill(self._server)
+            self._server, _, _ = start_server(self._home / "server", self._port)
+            self._processes.append(self._server)
+
+    def _kill(self, process: "subprocess.Popen[str]") -> None:
+        process.kill()
+        process.wait()
+        self._over.wait(AWAY)
+        if self._over.is_set():
+            raise Failed("the person has left")
+
+
+def _until_left(person: "subprocess.Popen[str]") -> int:
+    while True:
+        try:
+            return person.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 # --- without one
@@ -346,7 +398,7 @@ def main() -> int:
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     with tempfile.TemporaryDirectory(prefix="p2pchat-demo-") as home:
         try:
-            return talk(Path(home)) if interactive else Play(Path(home)).run()
+            return Talk(Path(home)).run() if interactive else Play(Path(home)).run()
         except Failed as failure:
             print(f"demo: {failure}", file=sys.stderr)
             return 1
