@@ -163,13 +163,14 @@ class MemoryServer:
         everybody: bool = False,
         database: Any = None,
         dialler: Dials | None = None,
+        wall: int = WALL,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
-        self.wall = WALL
+        self.wall = wall
         self.identity = identity(10_000)
         self.database = database or open_database(test)
-        self.handles = HandleBook(self.database, lambda: self.wall)
+        self.handles = HandleBook(self.database, self.clock, lambda: self.wall)
         test.successResultOf(Deferred.fromCoroutine(self.handles.load()))
         self.incidents = IncidentLog(self.clock)
         credentials = own_credentials(self.identity.private_key, WALL)

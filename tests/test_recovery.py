@@ -532,7 +532,7 @@ class ServerTests(CliCase):
         """Names and bans are saved."""
         with open_offline(StateDirectory(self.server_state), SERVER_SCHEMA) as database:
             database.write(
-                lambda tables: [tables.handles.claim(f"name-{n}", n.to_bytes(32, "big"), 1) for n in range(500)]
+                lambda tables: [tables.handles.claim(f"name-{n}", n.to_bytes(32, "big"), 1, 1) for n in range(500)]
             )
             database.write(lambda tables: tables.bans.put(Ban("network", "192.0.2.0/24", "noise", 1, None)))
         path = self.server_state / "server.db"
@@ -544,6 +544,26 @@ class ServerTests(CliCase):
         self.assertIn("saved: 500 names, 1 ban\n", told)
         self.assertIsNone(recover_server(self.server_state))
         self.assertIn(f"kept: {path}.damaged-", told)
+
+    def test_server_of_version_1(self) -> None:
+        """Names are saved of a database that was damaged before it was upgraded."""
+        path = self.server_state / "server.db"
+        with open_offline(StateDirectory(self.server_state), SERVER_SCHEMA):
+            pass
+        path.unlink()
+        old = apsw.Connection(str(path))
+        old.execute(Path(__file__).with_name("server-1.sql").read_text("utf-8"))
+        old.pragma("application_id", SERVER_SCHEMA.application_id)
+        old.pragma("user_version", 1)
+        for number in range(500):
+            old.execute("INSERT INTO handle VALUES (?, ?, 1, 2)", (f"name-{number}", number.to_bytes(32, "big")))
+        old.close()
+        path.write_bytes(bytes(PAGE) + path.read_bytes()[PAGE:])
+        self.assertIn("saved: 500 names\n", self.succeeds("recover", "--state", self.server_state))
+        with open_offline(StateDirectory(self.server_state), SERVER_SCHEMA) as database:
+            owner = database.read(lambda tables: tables.handles.owner("name-7"))
+        assert owner is not None
+        self.assertEqual((owner.peer, owner.seen), ((7).to_bytes(32, "big"), None))
 
     def test_nothing_anywhere(self) -> None:
         """Without any database it is 1."""

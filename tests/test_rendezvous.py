@@ -32,6 +32,7 @@ from p2pchat.core.roster import QUIET
 from p2pchat.net.connection import Sweep
 from p2pchat.server import handles, registration, rendezvous
 from p2pchat.server.rendezvous import RendezvousFactory
+from p2pchat.storage.server_tables import RAN_SETTING, ServerTables
 from tests.rosters import identity, record_of
 from tests.servers import WALL, Client, MemoryServer, open_database
 
@@ -348,12 +349,24 @@ class HandleTests(SynchronousTestCase):
         self.database = open_database(self, self.path)
         self.server = MemoryServer(self, database=self.database)
 
-    def restart(self, later: int = 0) -> None:
-        """The server is killed and started again, `later` ms after."""
+    def tearDown(self) -> None:
+        self.server.end(self)
+
+    def restart(self, jump: int = 0) -> None:
+        """The server is killed and started again; its wall clock is `jump` ms away from what it was."""
         wall = self.server.wall
         self.server.end(self)
-        self.server = MemoryServer(self, database=self.database)
-        self.server.wall = wall + later
+        self.server = MemoryServer(self, database=self.database, wall=wall + jump)
+
+    def run_days(self, days: int) -> None:
+        """The server runs for so long, is stopped every day, and started again."""
+        for _ in range(days):
+            self.server.clock.advance(DAY / 1000)
+            self.write()
+            self.restart()
+
+    def write(self) -> None:
+        self.successResultOf(Deferred.fromCoroutine(self.server.handles.write()))
 
     def join(self, peer: object, handle: str) -> Client:
         client = self.server.connect(peer, handle=handle, nonce=b"x" * 16)  # type: ignore[arg-type]
@@ -364,7 +377,7 @@ class HandleTests(SynchronousTestCase):
     def leave(self, client: Client) -> None:
         client.connection.close(EndCode.LEAVING)
         self.server.wait(1)
-        self.successResultOf(Deferred.fromCoroutine(self.server.handles.write()))
+        self.write()
 
     def test_F25_taken(self) -> None:
         """A handle belongs to the first key that claimed it; another key may register under another handle."""
@@ -377,16 +390,89 @@ class HandleTests(SynchronousTestCase):
         self.assertTrue(mallory.online)
 
     def test_F25_over_restarts(self) -> None:
-        """It does so over restarts of the server, for 90 days after its owner was seen, and no longer."""
+        """It does so over restarts of the server, until that ran for 90 days without its owner, and no longer."""
         self.leave(self.join(ALICE, "alice"))
-        self.restart(later=89 * DAY)
+        self.run_days(89)
         self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
         self.leave(self.join(ALICE, "alice"))
-        self.restart(later=89 * DAY)
+        self.run_days(89)
         self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
-        self.restart(later=2 * DAY)
+        self.run_days(2)
         self.assertTrue(self.join(BOB, "alice").online)
         self.assertEqual(self.join(ALICE, "alice").declined, ["handle-taken"])
+
+    def test_F16_wall_clock_takes_no_handle(self) -> None:
+        """Whatever the server's wall clock does, while it runs or between two starts, a handle stays its owner's."""
+        self.leave(self.join(ALICE, "alice"))
+        for jump in (366 * DAY, 12 * 366 * DAY, -20 * 366 * DAY):
+            self.server.wall += jump
+            self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+            self.write()
+            self.restart(-jump)
+            self.restart(jump)
+            self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+            self.leave(self.join(ALICE, "alice"))
+
+    def test_owner_who_is_online(self) -> None:
+        """Whoever is online keeps the handle, however long, and however seldom that can be noted."""
+        alice = self.join(ALICE, "alice")
+        link = self.server.link_of(alice)
+        with mock.patch.object(link, "look"), mock.patch.object(alice.connection, "look"):
+            self.server.clock.advance(100 * DAY / 1000)
+            self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+            self.server.rendezvous.note_seen()
+            self.write()
+        self.server.rendezvous.leave(next(iter(self.server.rendezvous.online)))
+        self.server.clock.advance(89 * DAY / 1000)
+        self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+
+    def test_left_for_another_handle(self) -> None:
+        """Who registers under another handle is online under the first no longer."""
+        alice = self.join(ALICE, "alice")
+        alice.handle = "alys"
+        alice.register(WALL + 1)
+        self.server.flush()
+        self.leave(alice)
+        self.server.clock.advance(90 * DAY / 1000)
+        self.assertTrue(self.join(BOB, "alice").online)
+
+    def test_killed(self) -> None:
+        """A server that is killed has not run since its last note; what is newer than that is as good as new."""
+        self.server.clock.advance(50 * DAY / 1000)
+        self.join(ALICE, "alice")
+        self.restart()
+        self.server.clock.advance(89 * DAY / 1000)
+        self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+
+    def test_notes_of_the_server_are_lost(self) -> None:
+        """Where a recovery found the handles alone, everybody has 90 days again."""
+        self.leave(self.join(ALICE, "alice"))
+        self.server.clock.advance(80 * DAY / 1000)
+        self.write()
+
+        def lose(tables: ServerTables) -> None:
+            tables.settings.delete(RAN_SETTING)
+            tables.handles.release("alice", ALICE.id)
+            connection = tables.handles._connection
+            connection.execute("INSERT INTO handle VALUES ('alice', ?, 1, 1)", (ALICE.id,))
+
+        self.successResultOf(self.database.write(lose))
+        self.restart()
+        self.run_days(89)
+        self.assertEqual(self.join(BOB, "alice").declined, ["handle-taken"])
+        self.run_days(1)
+        self.assertTrue(self.join(BOB, "alice").online)
+
+    def test_F18_not_noted(self) -> None:
+        """What could not be noted is noted the next time."""
+        self.join(ALICE, "alice").connection.abort()
+        self.server.wait(1)
+        with mock.patch.object(self.database, "write", lambda _: fail(StoreFull("full"))):
+            self.failureResultOf(Deferred.fromCoroutine(self.server.handles.write()), StoreFull)
+        self.write()
+        owner = self.successResultOf(self.database.read(lambda tables: tables.handles.owner("alice")))
+        assert owner is not None
+        self.assertGreater(owner.held, 0)
 
     def test_owner_needs_no_disk(self) -> None:
         """An owner who comes back waits for no disk, and is let in when the disk is full (F18)."""

@@ -711,7 +711,7 @@ class RealServerTests(WorldTests):
         world = self.world
         database = getattr(self, "database", None) or open_server_database(self)
         self.database = database
-        handles = HandleBook(database, lambda: world.wall)
+        handles = HandleBook(database, world.clock, lambda: world.wall)
         self.successResultOf(Deferred.fromCoroutine(handles.load()))
         self.incidents = IncidentLog(world.clock)
         self.rendezvous = Rendezvous(

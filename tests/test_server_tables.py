@@ -12,6 +12,7 @@ from p2pchat.storage.server_tables import HANDLE_KEPT, SERVER_SCHEMA, Ban, Invit
 
 ANN, BOB = b"a" * 32, b"b" * 32
 TOKEN = b"t" * 32
+OLD_SCHEMA = Path(__file__).with_name("server-1.sql")
 
 
 class TablesTestCase(SynchronousTestCase):
@@ -36,45 +37,89 @@ class HandlesTest(TablesTestCase):
     """tables.handles"""
 
     def test_R_first_key_keeps_the_handle(self) -> None:
-        """A handle is its first key's until 90 days after that was last seen, also over a restart."""
-        self.assertTrue(self.tables.handles.claim("bob", BOB, 0))
-        self.assertFalse(self.tables.handles.claim("bob", ANN, HANDLE_KEPT - 1))
-        self.assertTrue(self.tables.handles.claim("bob", BOB, 1000))
+        """A handle is its first key's until the server ran for 90 days without it, also over a restart."""
+        handles = self.tables.handles
+        self.assertTrue(handles.claim("bob", BOB, 5, 0))
+        self.assertFalse(handles.claim("bob", ANN, 5, HANDLE_KEPT - 1))
+        self.assertTrue(handles.claim("bob", BOB, 7, 1000))
+        self.assertTrue(handles.seen("bob", BOB, 8, 1000, 30))
         self.successResultOf(self.database.close())
-        self.tables = self.opened()
-        self.assertFalse(self.tables.handles.claim("bob", ANN, HANDLE_KEPT + 999))
-        self.assertEqual(self.tables.handles.owner("bob"), ("bob", BOB, 0, 1000))
-        self.assertTrue(self.tables.handles.claim("bob", ANN, HANDLE_KEPT + 1000))
-        self.assertEqual(self.tables.handles.owner("bob"), ("bob", ANN, HANDLE_KEPT + 1000, HANDLE_KEPT + 1000))
-        self.assertFalse(self.tables.handles.claim("bob", BOB, HANDLE_KEPT + 1001))
+        handles = self.opened().handles
+        self.assertFalse(handles.claim("bob", ANN, 9, HANDLE_KEPT + 999))
+        self.assertEqual(handles.owner("bob"), ("bob", BOB, 5, 8, 1000, 30))
+        self.assertTrue(handles.claim("bob", ANN, 10, HANDLE_KEPT + 1000))
+        self.assertEqual(handles.owner("bob"), ("bob", ANN, 10, 10, HANDLE_KEPT + 1000, 0))
+        self.assertFalse(handles.claim("bob", BOB, 11, HANDLE_KEPT + 1001))
+
+    def test_F16_wall_clock(self) -> None:
+        """No wall clock takes a handle away, wherever it jumps."""
+        for start, then in ((0, 10**15), (10**15, 0)):
+            self.assertTrue(self.tables.handles.claim("bob", BOB, start, 0))
+            self.assertFalse(self.tables.handles.claim("bob", ANN, then, 1))
+            self.tables.handles.release("bob", BOB)
 
     def test_seen(self) -> None:
-        """Being seen prolongs; a clock that was set back does not shorten."""
-        self.assertFalse(self.tables.handles.seen("bob", 5))
-        self.tables.handles.claim("bob", BOB, 10)
-        self.assertTrue(self.tables.handles.seen("bob", 20))
-        self.assertTrue(self.tables.handles.claim("bob", BOB, 5))
-        owner = self.tables.handles.owner("bob")
-        assert owner is not None
-        self.assertEqual((owner.claimed_at, owner.seen_at), (10, 20))
+        """Only an owner is seen: a note about one who lost the handle meanwhile changes nothing."""
+        handles = self.tables.handles
+        self.assertFalse(handles.seen("bob", BOB, 5, 5, 5))
+        handles.claim("bob", BOB, 10, 10)
+        self.assertFalse(handles.seen("bob", ANN, 20, 20, 20))
+        self.assertEqual(handles.owner("bob"), ("bob", BOB, 10, 10, 10, 0))
+
+    def test_ran(self) -> None:
+        """What the server ran is nothing at first, and then what was noted."""
+        self.assertEqual(self.tables.handles.ran(), 0)
+        self.tables.handles.set_ran(90_000)
+        self.assertEqual(self.tables.handles.ran(), 90_000)
 
     def test_lists(self) -> None:
         """A peer's handles, the one seen last first; all by name."""
         for number, name in enumerate(("c", "a", "b")):
-            self.tables.handles.claim(name, BOB, number)
-        self.tables.handles.claim("d", ANN, 9)
+            self.tables.handles.claim(name, BOB, 0, number)
+        self.tables.handles.claim("d", ANN, 0, 9)
         self.assertEqual([each.handle for each in self.tables.handles.of_peer(BOB)], ["b", "a", "c"])
         self.assertEqual([each.handle for each in self.tables.handles.all()], ["a", "b", "c", "d"])
 
-    def test_release_and_expire(self) -> None:
-        """An owner lets go of its own alone; what nobody came back for goes by itself."""
-        self.tables.handles.claim("a", ANN, 0)
-        self.tables.handles.claim("b", BOB, 10)
+    def test_release(self) -> None:
+        """An owner lets go of its own alone."""
+        self.tables.handles.claim("a", ANN, 0, 0)
         self.assertFalse(self.tables.handles.release("a", BOB))
-        self.assertEqual(self.tables.handles.expire(109, keep=100), 1)
-        self.assertEqual([each.handle for each in self.tables.handles.all()], ["b"])
-        self.assertTrue(self.tables.handles.release("b", BOB))
-        self.assertTrue(self.tables.handles.claim("b", ANN, 11))
+        self.assertTrue(self.tables.handles.release("a", ANN))
+        self.assertTrue(self.tables.handles.claim("a", BOB, 1, 1))
+
+
+class UpgradeTest(SynchronousTestCase):
+    """From version 1, which knew the wall clock alone."""
+
+    def test_upgrade(self) -> None:
+        """Everybody keeps what they have, for 90 days from the upgrade on, whatever the clock said before."""
+        path = Path(self.mktemp())
+        old = apsw.Connection(str(path))
+        old.execute(OLD_SCHEMA.read_text("utf-8"))
+        old.pragma("application_id", SERVER_SCHEMA.application_id)
+        old.pragma("user_version", 1)
+        for name, claimed, seen in (("old", 1, 2), ("ahead", 5, 10**15), ("back", 10**15, 10**14)):
+            old.execute("INSERT INTO handle VALUES (?, ?, ?, ?)", (name, BOB, claimed, seen))
+        old.close()
+        database = Database(path, SERVER_SCHEMA, InlineExecutor())
+        self.successResultOf(database.open())
+        self.addCleanup(database.close)
+        found = self.successResultOf(database.read(lambda tables: tables.handles.all()))
+        self.assertEqual(
+            [(each.handle, each.seen, each.held) for each in found],
+            [("ahead", 0, HANDLE_KEPT), ("back", 0, 0), ("old", 0, 1)],
+        )
+
+    def test_the_same_in_the_end(self) -> None:
+        """An upgraded database has the tables of a new one."""
+        new, upgraded = apsw.Connection(":memory:"), apsw.Connection(":memory:")
+        new.execute(SERVER_SCHEMA.script())
+        upgraded.execute(OLD_SCHEMA.read_text("utf-8"))
+        upgraded.execute(SERVER_SCHEMA.upgrade(1))
+        columns = "SELECT m.name, c.name, c.type, c.pk FROM sqlite_schema m, pragma_table_info(m.name) c ORDER BY 1, 2"
+        self.assertEqual(list(new.execute(columns)), list(upgraded.execute(columns)))
+        for connection in (new, upgraded):
+            connection.close()
 
 
 class BansTest(TablesTestCase):

@@ -3,6 +3,9 @@ Handles: names at this server, each of which belongs to the first key that claim
 
 All claims are in memory, so that a registration under a known handle waits for no disk; a new claim is on the disk
 before the peer is told. That an owner was here again is written now and then.
+
+How long an owner is away is counted in the time that the server itself has run, over all its runs and by a clock that
+nobody sets. The wall clock is stored to be shown and decides nothing: one that jumps would give all names away.
 """
 
 from collections import defaultdict
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ..core.errors import EndCode
@@ -26,16 +30,24 @@ MAX_HANDLES_PER_PEER = 8
 @dataclass(slots=True)
 class _Claim:
     peer: bytes
-    seen_at: int
-    """Wall clock, ms."""
+    seen: int
+    """What the server had run (ms) when it was last counted that the owner is online under it."""
+    held: int = 0
+    """For how many of these ms the owner was, in all."""
+    online: bool = False
+    """Whether the owner is."""
 
 
 class HandleBook:
-    """The handles of one server; `wall` is the wall clock in ms since 1970."""
+    """The handles of one server; `wall` is the wall clock in ms since 1970, `clock` a monotonic one."""
 
-    def __init__(self, database: Database[ServerTables], wall: Callable[[], int]) -> None:
+    def __init__(self, database: Database[ServerTables], clock: IReactorTime, wall: Callable[[], int]) -> None:
         self._database = database
+        self._clock = clock
         self._wall = wall
+        self._ran_before = 0
+        """Milliseconds that the server had run before this start."""
+        self._started = clock.seconds()
         self._claims: dict[str, _Claim] = {}
         self._by_peer: defaultdict[bytes, list[str]] = defaultdict(list)
         self._unwritten: set[str] = set()
@@ -45,22 +57,25 @@ class HandleBook:
         return len(self._claims)
 
     async def load(self) -> None:
-        """Read all claims that have not run out; before anything else. Raises StoreError."""
-        now = self._wall()
+        """Read all claims; before anything else. Raises StoreError."""
+        ran, found = await self._database.read(lambda tables: (tables.handles.ran(), tables.handles.all()))
+        self._ran_before, self._started = ran, self._clock.seconds()
+        for each in found:
+            if each.seen is None or each.seen > ran:
+                # What was noted is lost (a kill, `p2pchat recover`): as if the owner had been here just now.
+                self._unwritten.add(each.handle)
+            self._put(each.handle, _Claim(each.peer, ran if each.seen is None else min(each.seen, ran), each.held))
 
-        def read(tables: ServerTables) -> list[tuple[str, bytes, int]]:
-            tables.handles.expire(now)
-            return [(each.handle, each.peer, each.seen_at) for each in tables.handles.all()]
-
-        for handle, peer, seen_at in await self._database.write(read):
-            self._put(handle, _Claim(peer, seen_at))
+    def ran(self) -> int:
+        """Milliseconds that the server has run, in all its runs."""
+        return self._ran_before + int((self._clock.seconds() - self._started) * 1000)
 
     def judge(self, handle: str, peer: bytes) -> EndCode | None:
         """Why a peer may not have a handle: HANDLE_TAKEN, FULL, or None."""
         claim = self._claims.get(handle)
         if claim is None:
             return EndCode.FULL if len(self._claims) >= MAX_HANDLES else None
-        if claim.peer == peer or claim.seen_at + HANDLE_KEPT <= self._wall():
+        if claim.peer == peer or self._has_run_out(claim):
             return None
         return EndCode.HANDLE_TAKEN
 
@@ -71,20 +86,19 @@ class HandleBook:
         None: it was the peer's already. Otherwise it is from now on; the Deferred fires when that is on the disk, or
         fails with StoreError, and nothing was claimed.
         """
-        now = self._wall()
+        now, ran = self._wall(), self.ran()
         claim = self._claims.get(handle)
         if claim is not None and claim.peer == peer:
-            self.seen(handle)
             return None
         if claim is not None:
             self._drop(handle)
         given_up = self._to_give_up(peer)
-        self._put(handle, _Claim(peer, now))
+        self._put(handle, _Claim(peer, ran))
 
         def write(tables: ServerTables) -> bool:
             if given_up is not None:
                 tables.handles.release(given_up, peer)
-            return tables.handles.claim(handle, peer, now)
+            return tables.handles.claim(handle, peer, now, ran)
 
         if given_up is not None:
             self._drop(given_up)
@@ -92,31 +106,56 @@ class HandleBook:
         stored.addErrback(self._not_stored, handle, peer)
         return stored
 
-    def seen(self, handle: str) -> None:
-        """The owner of a handle is online."""
+    def came(self, handle: str) -> None:
+        """The owner of a handle is online under it from now on."""
         claim = self._claims.get(handle)
-        if claim is not None:
-            claim.seen_at = max(claim.seen_at, self._wall())
+        if claim is not None and not claim.online:
+            claim.online, claim.seen = True, self.ran()
             self._unwritten.add(handle)
 
+    def seen(self, handle: str) -> None:
+        """The owner, who came, is still online under it."""
+        claim = self._claims.get(handle)
+        if claim is not None and claim.online:
+            ran = self.ran()
+            claim.held += ran - claim.seen
+            claim.seen = ran
+            self._unwritten.add(handle)
+
+    def left(self, handle: str) -> None:
+        """The owner is online under it no longer."""
+        self.seen(handle)
+        claim = self._claims.get(handle)
+        if claim is not None:
+            claim.online = False
+
     async def write(self) -> None:
-        """Put on the disk who was seen. Raises StoreError; it is tried again the next time."""
-        times = {handle: self._claims[handle].seen_at for handle in self._unwritten if handle in self._claims}
-        if not times:
-            return
+        """Put on the disk who was seen, and how long the server ran. Raises StoreError; the next time does it then."""
+        now, ran = self._wall(), self.ran()
+        unwritten, self._unwritten = self._unwritten & self._claims.keys(), set()
+        claims = ((handle, self._claims[handle]) for handle in unwritten)
+        times = [(handle, claim.peer, claim.seen, claim.held) for handle, claim in claims]
 
         def write(tables: ServerTables) -> None:
-            for handle, seen_at in times.items():
-                tables.handles.seen(handle, seen_at)
+            tables.handles.set_ran(ran)
+            for handle, peer, seen, held in times:
+                tables.handles.seen(handle, peer, now, seen, held)
 
-        await self._database.write(write)
-        self._unwritten -= times.keys()
+        try:
+            await self._database.write(write)
+        except BaseException:
+            self._unwritten |= unwritten
+            raise
+
+    def _has_run_out(self, claim: _Claim) -> bool:
+        """Whether somebody else may have it: never while its owner is online."""
+        return not claim.online and claim.seen + HANDLE_KEPT <= self.ran()
 
     def _to_give_up(self, peer: bytes) -> str | None:
         handles = self._by_peer.get(peer, ())
         if len(handles) < MAX_HANDLES_PER_PEER:
             return None
-        return min(handles, key=lambda handle: self._claims[handle].seen_at)
+        return min(handles, key=lambda handle: (self._claims[handle].online, self._claims[handle].seen))
 
     def _put(self, handle: str, claim: _Claim) -> None:
         self._claims[handle] = claim

@@ -178,6 +178,9 @@ class Rendezvous(LinkKeeper):
         if objection is not None:
             return objection
         older = self._online.get(peer)
+        if older is not None and older.handle != body.handle:
+            self._handles.left(older.handle)
+        self._handles.came(body.handle)
         if older is not registration:
             registration.since = self._wall()
         self._online[peer] = registration
@@ -194,7 +197,7 @@ class Rendezvous(LinkKeeper):
         if self._online.get(registration.peer) is not registration:
             return
         del self._online[registration.peer]
-        self._handles.seen(registration.handle)
+        self._handles.left(registration.handle)
         self.roster.leave(registration.peer, self._clock.seconds())
         self._plan_push()
 

@@ -36,7 +36,10 @@ from .rendezvous import Rendezvous
 from .status import Status
 
 SEEN_EVERY = 3600.0
-"""Seconds between two notes on the disk of whose handles are in use: they are kept for 90 days."""
+"""
+Seconds between two notes on the disk of whose handles are in use, and of how long the server ran: a server that is
+killed has run so much less, and handles are kept so much longer.
+"""
 
 
 def wall_clock() -> int:
@@ -132,7 +135,7 @@ class RendezvousService(MultiService):
         await database.open()
         self._closers.append(database.close)
         identity = await self._open_identity(directory, database)
-        handles = HandleBook(database, wall_clock)
+        handles = HandleBook(database, self._reactor, wall_clock)
         await handles.load()
         self._open_port(identity, handles)
         await self._open_links(directory)

@@ -10,18 +10,31 @@ from p2pchat.storage.schema import Schema
 from p2pchat.storage.settings import Settings
 
 HANDLE_KEPT = 90 * 24 * 3600 * 1000
-"""Milliseconds that a handle belongs to its key after that was last seen (design: names at a server)."""
+"""
+Milliseconds that a handle belongs to its key after that was last seen (design: names at a server).
+
+They are milliseconds in which the server ran: while it does not, nobody can come, and a wall clock that jumps would
+give everybody's names away.
+"""
+
+RAN_SETTING = "ran"
+"""The setting that holds the milliseconds that the server has run, in all its runs."""
 
 BanKind = Literal["peer", "network"]
 
 
 class Handle(NamedTuple):
-    """One row of `handle`; times are wall-clock milliseconds."""
+    """One row of `handle` with what `tenure` knows of it."""
 
     handle: str
     peer: bytes
     claimed_at: int
+    """Wall clock, ms; for showing, as the next."""
     seen_at: int
+    seen: int | None
+    """What the server had run (ms) when the owner was last registered under it; None: not known, so just now."""
+    held: int
+    """For how many of these milliseconds the owner was registered under it."""
 
 
 class Ban(NamedTuple):
@@ -44,32 +57,48 @@ class Invitation(NamedTuple):
     until: int
 
 
-_HANDLE = "SELECT handle, peer, claimed_at, seen_at FROM handle"
+_HANDLE = (
+    "SELECT handle, peer, claimed_at, seen_at, seen, coalesce(held, 0) FROM handle LEFT JOIN tenure USING (handle)"
+)
 _BAN = "SELECT kind, subject, reason, banned_at, until FROM ban"
 _INVITATION = "SELECT token, note, uses, made_at, until FROM invitation"
 
 
 class Handles:
-    """Names, and the keys that own them."""
+    """Names, and the keys that own them; `now` is the wall clock, `ran` what the server has run, both in ms."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._settings = Settings(connection)
 
-    def claim(self, handle: str, peer: bytes, now: int, keep: int = HANDLE_KEPT) -> bool:
+    def ran(self) -> int:
+        """What the server has run in all its runs, as it was noted last."""
+        return int.from_bytes(self._settings.get(RAN_SETTING) or b"", "big")
+
+    def set_ran(self, ran: int) -> None:
+        """Note what the server has run."""
+        self._settings.set(RAN_SETTING, ran.to_bytes(8, "big"))
+
+    def claim(self, handle: str, peer: bytes, now: int, ran: int, keep: int = HANDLE_KEPT) -> bool:
         """
-        Give the handle to the peer, or note that its owner is here again; false if it is another's.
+        Give the handle to the peer, if it is not its own already; false if it is another's.
 
-        It is another's until `keep` milliseconds after that one was last seen.
+        It is another's until that one was not seen while the server ran for `keep` milliseconds.
         """
         owner = self.owner(handle)
         if owner is not None and owner.peer == peer:
-            return self.seen(handle, now)
-        if owner is not None and owner.seen_at + keep > now:
+            return True
+        if owner is not None and (owner.seen is None or owner.seen + keep > ran):
             return False
         changed(
             self._connection,
             "INSERT OR REPLACE INTO handle (handle, peer, claimed_at, seen_at) VALUES (?, ?, ?, ?)",
             (handle, peer, now, now),
+        )
+        changed(
+            self._connection,
+            "INSERT OR REPLACE INTO tenure (handle, seen, held) VALUES (?, ?, 0)",
+            (handle, ran),
         )
         return True
 
@@ -80,26 +109,28 @@ class Handles:
 
     def of_peer(self, peer: bytes) -> list[Handle]:
         """All that a peer has, the one seen last first."""
-        found = rows(self._connection, f"{_HANDLE} WHERE peer = ? ORDER BY seen_at DESC, handle", (peer,))
+        found = rows(self._connection, f"{_HANDLE} WHERE peer = ? ORDER BY seen DESC, handle", (peer,))
         return [Handle(*each) for each in found]
 
     def all(self) -> list[Handle]:
         """All, by name."""
         return [Handle(*each) for each in rows(self._connection, f"{_HANDLE} ORDER BY handle")]
 
-    def seen(self, handle: str, now: int) -> bool:
-        """The owner is registered under it at this time (an earlier one changes nothing); false if nobody's."""
-        return (
-            changed(self._connection, "UPDATE handle SET seen_at = max(seen_at, ?) WHERE handle = ?", (now, handle)) > 0
+    def seen(self, handle: str, peer: bytes, now: int, ran: int, held: int) -> bool:
+        """The owner was registered under it, last at `ran`, and `held` milliseconds in all; false if it is not its."""
+        parameters = (now, handle, peer)
+        if changed(self._connection, "UPDATE handle SET seen_at = ? WHERE handle = ? AND peer = ?", parameters) == 0:
+            return False
+        changed(
+            self._connection,
+            "INSERT OR REPLACE INTO tenure (handle, seen, held) VALUES (?, ?, ?)",
+            (handle, ran, held),
         )
+        return True
 
     def release(self, handle: str, peer: bytes) -> bool:
         """Let it go, if it is this peer's; whether it was."""
         return changed(self._connection, "DELETE FROM handle WHERE handle = ? AND peer = ?", (handle, peer)) > 0
-
-    def expire(self, now: int, keep: int = HANDLE_KEPT) -> int:
-        """Delete those whose owners were not seen for `keep` milliseconds; how many."""
-        return changed(self._connection, "DELETE FROM handle WHERE seen_at + ? <= ?", (keep, now))
 
 
 class Bans:
@@ -199,5 +230,5 @@ class ServerTables:
         self.invitations = Invitations(connection)
 
 
-SERVER_SCHEMA = Schema("server", int.from_bytes(b"p2pS"), 1, ServerTables)
-"""The database of a server: storage/server-1.sql."""
+SERVER_SCHEMA = Schema("server", int.from_bytes(b"p2pS"), 2, ServerTables)
+"""The database of a server: storage/server-2.sql."""
