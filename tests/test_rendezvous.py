@@ -32,6 +32,7 @@ from p2pchat.core.roster import QUIET
 from p2pchat.net.connection import Sweep
 from p2pchat.server import handles, registration, rendezvous
 from p2pchat.server.rendezvous import RendezvousFactory
+from p2pchat.storage.database import Database
 from p2pchat.storage.server_tables import RAN_SETTING, ServerTables
 from tests.rosters import identity, record_of
 from tests.servers import WALL, Client, MemoryServer, open_database
@@ -483,6 +484,92 @@ class HandleTests(SynchronousTestCase):
         self.assertEqual((client.bye, client.online), ("internal", False))
         self.assertTrue(self.join(BOB, "bob").online)
 
+    def slow_disk(self) -> "Disk":
+        """The database's writes wait from now on."""
+        disk = Disk(self.database)
+        self.patch(self.database, "write", disk.write)
+        return disk
+
+    def test_F18_nothing_changes_if_it_cannot_be_stored(self) -> None:
+        """A claim that fails takes no name from anybody: not what it would have replaced, nor what was given up."""
+        self.patch(handles, "MAX_HANDLES_PER_PEER", 1)
+        self.leave(self.join(ALICE, "alice"))
+        self.leave(self.join(BOB, "bob"))
+        self.server.clock.advance(90 * DAY / 1000)
+        disk = self.slow_disk()
+        taking = self.join(BOB, "alice")
+        disk.fail()
+        self.server.flush()
+        self.assertEqual(taking.bye, "internal")
+        self.assertEqual(len(self.server.handles), 2)
+        for peer, name in ((ALICE, "alice"), (BOB, "bob")):
+            self.assertTrue(self.join(peer, name).online)
+        self.assertEqual(disk.waiting, [])
+
+    def test_two_claim_one_handle(self) -> None:
+        """While a claim is being written nobody else gets the name, also who had it before; if it fails, it is free."""
+        self.leave(self.join(ALICE, "alice"))
+        self.server.clock.advance(90 * DAY / 1000)
+        disk = self.slow_disk()
+        bob, alice, carol = (self.join(peer, "alice") for peer in (BOB, ALICE, CAROL))
+        self.assertEqual((alice.declined, carol.declined), (["handle-taken"], ["handle-taken"]))
+        self.assertEqual(bob.of(Registered), [])
+        disk.fail()
+        self.server.flush()
+        alice.register(WALL + 1)
+        self.server.flush()
+        self.assertTrue(alice.online)
+
+    def test_two_links_of_one_key(self) -> None:
+        """A second link of the same key waits for what the first one claims, and is told no sooner."""
+        disk = self.slow_disk()
+        first, second = self.join(ALICE, "alice"), self.join(ALICE, "alice")
+        self.assertEqual((first.of(Registered), second.of(Registered), len(disk.waiting)), ([], [], 1))
+        second.register(WALL + 1)
+        disk.work()
+        self.server.wait(1)
+        self.assertEqual(len(disk.waiting), 0)
+        self.assertTrue(second.online)
+
+    def test_second_link_after_a_failure(self) -> None:
+        """If the first one's claim fails, the second's is written."""
+        disk = self.slow_disk()
+        first, second = self.join(ALICE, "alice"), self.join(ALICE, "alice")
+        disk.fail()
+        self.server.flush()
+        self.assertEqual((first.bye, len(disk.waiting)), ("internal", 1))
+        disk.work()
+        self.server.flush()
+        self.assertTrue(second.online)
+
+    def test_given_up_and_wanted_back(self) -> None:
+        """A name that its owner is about to give up for another is not theirs before it is known how that ends."""
+        self.patch(handles, "MAX_HANDLES_PER_PEER", 1)
+        self.leave(self.join(ALICE, "alice"))
+        disk = self.slow_disk()
+        self.join(ALICE, "alys")
+        back = self.join(ALICE, "alice")
+        self.assertEqual(back.of(Registered), [])
+        back.register(WALL + 5000)
+        disk.work()
+        self.server.flush()
+        self.assertEqual(len(disk.waiting), 1)
+        disk.work()
+        self.server.flush()
+        self.assertTrue(back.online)
+        self.assertEqual(len(self.server.handles), 1)
+
+    def test_the_disk_knows_another_owner(self) -> None:
+        """Where the disk says whose a name is, that counts: nobody else is let in under it."""
+        self.successResultOf(self.database.write(lambda tables: tables.handles.claim("alice", ALICE.id, WALL, 0)))
+        bob = self.join(BOB, "alice")
+        self.assertEqual((bob.declined, bob.online, len(self.server.handles)), (["handle-taken"], False, 0))
+        bob.handle = "bob"
+        bob.register(WALL + 1)
+        self.server.flush()
+        self.assertTrue(bob.online)
+        self.assertTrue(self.join(ALICE, "alice").online)
+
     def test_disk_is_waited_for(self) -> None:
         """Nobody is told that a new handle is theirs before that is on the disk, and nobody else gets it meanwhile."""
         stored: list[tuple[Deferred[object], Callable[..., object]]] = []
@@ -524,6 +611,31 @@ class HandleTests(SynchronousTestCase):
             self.assertEqual(self.join(CAROL, "carol").declined, [])
             self.assertEqual(len(self.server.handles), 3)
             self.assertTrue(self.join(ALICE, "two").online)
+
+
+class Disk:
+    """A database whose writes wait until they are let through, or fail."""
+
+    def __init__(self, database: Database[ServerTables]) -> None:
+        self.waiting: list[tuple[Deferred[object], Callable[[ServerTables], object]]] = []
+        self._write = database.write
+
+    def write(self, operation: Callable[[ServerTables], object]) -> Deferred[object]:
+        result: Deferred[object] = Deferred()
+        self.waiting.append((result, operation))
+        return result
+
+    def work(self) -> None:
+        """What waits is written."""
+        waiting, self.waiting = self.waiting, []
+        for result, operation in waiting:
+            self._write(operation).chainDeferred(result)
+
+    def fail(self) -> None:
+        """What waits is not."""
+        waiting, self.waiting = self.waiting, []
+        for result, _ in waiting:
+            result.errback(StoreFull("full"))
 
 
 class WatchTests(ServerTests):

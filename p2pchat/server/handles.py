@@ -2,7 +2,8 @@
 Handles: names at this server, each of which belongs to the first key that claimed it, over restarts.
 
 All claims are in memory, so that a registration under a known handle waits for no disk; a new claim is on the disk
-before the peer is told. That an owner was here again is written now and then.
+before it is in memory, and before the peer is told. Whoever wants a name that is being written about is refused, or
+waits for the outcome. That an owner was here again is written now and then.
 
 How long an owner is away is counted in the time that the server itself has run, over all its runs and by a clock that
 nobody sets. The wall clock is stored to be shown and decides nothing: one that jumps would give all names away.
@@ -10,11 +11,10 @@ nobody sets. The wall clock is stored to be shown and decides nothing: one that 
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from ..core.errors import EndCode
 from ..storage.database import Database
@@ -38,6 +38,16 @@ class _Claim:
     """Whether the owner is."""
 
 
+@dataclass(eq=False, slots=True)
+class _Writing:
+    """A new claim on its way to the disk."""
+
+    handle: str
+    peer: bytes
+    over: list[Deferred[None]] = field(default_factory=list)
+    """Those who wait for its outcome."""
+
+
 class HandleBook:
     """The handles of one server; `wall` is the wall clock in ms since 1970, `clock` a monotonic one."""
 
@@ -51,6 +61,10 @@ class HandleBook:
         self._claims: dict[str, _Claim] = {}
         self._by_peer: defaultdict[bytes, list[str]] = defaultdict(list)
         self._unwritten: set[str] = set()
+        self._writing: dict[str, _Writing] = {}
+        """By handle: those that are claimed, and those that are given up for them."""
+        self._claiming: dict[bytes, _Writing] = {}
+        """The same by the peer who claims: one at a time."""
 
     def __len__(self) -> int:
         """Handles that somebody owns."""
@@ -72,39 +86,68 @@ class HandleBook:
 
     def judge(self, handle: str, peer: bytes) -> EndCode | None:
         """Why a peer may not have a handle: HANDLE_TAKEN, FULL, or None."""
+        writing = self._writing.get(handle)
+        if writing is not None and writing.handle == handle:
+            return None if writing.peer == peer else EndCode.HANDLE_TAKEN
         claim = self._claims.get(handle)
         if claim is None:
-            return EndCode.FULL if len(self._claims) >= MAX_HANDLES else None
+            return EndCode.FULL if len(self._claims) + len(self._claiming) >= MAX_HANDLES else None
         if claim.peer == peer or self._has_run_out(claim):
             return None
         return EndCode.HANDLE_TAKEN
 
-    def claim(self, handle: str, peer: bytes) -> Deferred[bool] | None:
+    def claim(self, handle: str, peer: bytes) -> Deferred[EndCode | None] | None:
         """
         Give a handle to a peer that `judge` has nothing against.
 
-        None: it was the peer's already. Otherwise it is from now on; the Deferred fires when that is on the disk, or
-        fails with StoreError, and nothing was claimed.
+        None: it is the peer's already. Otherwise the Deferred fires with what `judge` has against it by then, or with
+        None when the claim is on the disk; or it fails with StoreError, and everything is as before.
         """
-        now, ran = self._wall(), self.ran()
-        claim = self._claims.get(handle)
-        if claim is not None and claim.peer == peer:
+        if self._owns(peer, handle) and handle not in self._writing:
             return None
-        if claim is not None:
-            self._drop(handle)
+        return Deferred.fromCoroutine(self._claim(handle, peer))
+
+    async def _claim(self, handle: str, peer: bytes) -> EndCode | None:
+        while (busy := self._writing.get(handle) or self._claiming.get(peer)) is not None:
+            over: Deferred[None] = Deferred()
+            busy.over.append(over)
+            await over
+        objection = self.judge(handle, peer)
+        if objection is not None or self._owns(peer, handle):
+            return objection
         given_up = self._to_give_up(peer)
-        self._put(handle, _Claim(peer, ran))
+        writing = _Writing(handle, peer)
+        concerned = (handle,) if given_up is None else (handle, given_up)
+        self._writing.update(dict.fromkeys(concerned, writing))
+        self._claiming[peer] = writing
+        try:
+            return await self._store(writing, given_up)
+        finally:
+            for each in concerned:
+                del self._writing[each]
+            del self._claiming[peer]
+            for over in writing.over:
+                # Not before the one who claimed it was told.
+                self._clock.callLater(0, over.callback, None)
+
+    async def _store(self, writing: _Writing, given_up: str | None) -> EndCode | None:
+        """Have a claim on the disk, and then in memory. HANDLE_TAKEN where the disk knows another owner."""
+        handle, peer, now, ran = writing.handle, writing.peer, self._wall(), self.ran()
 
         def write(tables: ServerTables) -> bool:
+            if not tables.handles.claim(handle, peer, now, ran):
+                return False
             if given_up is not None:
                 tables.handles.release(given_up, peer)
-            return tables.handles.claim(handle, peer, now, ran)
+            return True
 
-        if given_up is not None:
-            self._drop(given_up)
-        stored = self._database.write(write)
-        stored.addErrback(self._not_stored, handle, peer)
-        return stored
+        if not await self._database.write(write):
+            return EndCode.HANDLE_TAKEN
+        for each in (handle, given_up):
+            if each is not None and each in self._claims:
+                self._drop(each)
+        self._put(handle, _Claim(peer, ran))
+        return None
 
     def came(self, handle: str) -> None:
         """The owner of a handle is online under it from now on."""
@@ -151,6 +194,10 @@ class HandleBook:
         """Whether somebody else may have it: never while its owner is online."""
         return not claim.online and claim.seen + HANDLE_KEPT <= self.ran()
 
+    def _owns(self, peer: bytes, handle: str) -> bool:
+        claim = self._claims.get(handle)
+        return claim is not None and claim.peer == peer
+
     def _to_give_up(self, peer: bytes) -> str | None:
         handles = self._by_peer.get(peer, ())
         if len(handles) < MAX_HANDLES_PER_PEER:
@@ -167,9 +214,3 @@ class HandleBook:
         handles.remove(handle)
         if not handles:
             del self._by_peer[claim.peer]
-
-    def _not_stored(self, failure: Failure, handle: str, peer: bytes) -> Failure:
-        claim = self._claims.get(handle)
-        if claim is not None and claim.peer == peer:
-            self._drop(handle)
-        return failure

@@ -166,24 +166,27 @@ class Registration:
         if objection is not None:
             self._object(objection)
             return
-        stored = self._rendezvous.claim(self, body.handle)
-        if stored is None:
+        decided = self._rendezvous.claim(self, body.handle)
+        if decided is None:
             self._finish(body, record)
         else:
             self._waiting = []
-            stored.addCallbacks(self._stored, self._not_stored, (body, record))
-            stored.addErrback(self._failed)
+            decided.addCallbacks(self._decided, self._not_stored, (body, record))
+            decided.addErrback(self._failed)
 
     def _objection(self, body: RecordBody) -> EndCode | None:
         if body.key != self.connection.authenticated.key:
             return EndCode.BAD_RECORD
         return self._rendezvous.objection(self.peer, body)
 
-    def _stored(self, _: bool, body: RecordBody, record: Signed) -> None:
+    def _decided(self, objection: EndCode | None, body: RecordBody, record: Signed) -> None:
         self._rendezvous.claimed(self)
         if not self.connection.alive:
             return
-        self._finish(body, record)
+        if objection is None:
+            self._finish(body, record)
+        else:
+            self._object(objection)
         waiting, self._waiting = self._waiting or [], None
         for later in waiting:
             if self.connection.alive:

@@ -159,15 +159,15 @@ class Rendezvous(LinkKeeper):
             return EndCode.FULL
         return self.roster.judge(peer, body.counter) or self._handles.judge(body.handle, peer)
 
-    def claim(self, registration: Registration, handle: str) -> Deferred[bool] | None:
-        """Reserve a place and a handle; None if the handle needs no writing, otherwise `claimed` must follow."""
+    def claim(self, registration: Registration, handle: str) -> Deferred[EndCode | None] | None:
+        """Reserve a place, claim a handle; None if that needs no writing, otherwise `claimed` must follow."""
         stored = self._handles.claim(handle, registration.peer)
         if stored is not None and registration.peer not in self._online:
             self._claiming.add(registration.peer)
         return stored
 
     def claimed(self, registration: Registration) -> None:
-        """A handle was written, or was not."""
+        """A claim is decided."""
         self._claiming.discard(registration.peer)
 
     def put(self, registration: Registration, body: RecordBody, record: Signed) -> EndCode | None:
