@@ -375,9 +375,12 @@ class HandleTests(SynchronousTestCase):
         self.server.flush()
         return client
 
-    def leave(self, client: Client) -> None:
+    def leave_unwritten(self, client: Client) -> None:
         client.connection.close(EndCode.LEAVING)
         self.server.wait(1)
+
+    def leave(self, client: Client) -> None:
+        self.leave_unwritten(client)
         self.write()
 
     def test_F25_taken(self) -> None:
@@ -607,10 +610,75 @@ class HandleTests(SynchronousTestCase):
                 self.leave(self.join(ALICE, name))
             self.assertEqual(len(self.server.handles), 2)
             self.assertTrue(self.join(BOB, "one").online)
-        with mock.patch.object(handles, "MAX_HANDLES", 3):
-            self.assertEqual(self.join(CAROL, "carol").declined, [])
+        with mock.patch.object(handles, "MAX_HANDLES", 3), mock.patch.object(handles, "LONG_TIME", 0):
+            self.assertEqual(self.join(CAROL, "carol").bye, "full")
             self.assertEqual(len(self.server.handles), 3)
             self.assertTrue(self.join(ALICE, "two").online)
+
+    def visit(self, peer: object, handle: str, seconds: float) -> None:
+        """Somebody is online for so long."""
+        client = self.join(peer, handle)
+        self.assertTrue(client.online)
+        self.server.wait(seconds)
+        self.leave(client)
+
+    def owner(self, handle: str) -> bytes | None:
+        """Who owns a handle on the disk."""
+        found = self.successResultOf(self.database.read(lambda tables: tables.handles.owner(handle)))
+        return None if found is None else found.peer
+
+    def test_R1_full_of_throw_away_keys(self) -> None:
+        """Where the book is full of keys that came once, newcomers take their places, and nobody else's."""
+        self.patch(handles, "MAX_HANDLES", 10)
+        self.patch(handles, "LONG_TIME", 60_000)
+        self.visit(ALICE, "alice", 65)
+        self.visit(BOB, "bob", 20)
+        carol = self.join(CAROL, "carol")
+        for number in range(40):
+            self.visit(identity(100 + number), f"junk-{number}", 1)
+            self.assertLessEqual(len(self.server.handles), 10)
+        self.assertEqual(len(self.server.handles), 10)
+        self.assertTrue(carol.online)
+        self.leave(carol)
+        for start in ("this", "the next"):
+            for name, peer in (("alice", ALICE), ("bob", BOB), ("carol", CAROL)):
+                self.assertEqual(self.owner(name), peer.id, start)
+                self.assertEqual(self.join(DAVE, name).declined, ["handle-taken"], start)
+            self.restart()
+        self.visit(DAVE, "dave", 5)
+        self.visit(ALICE, "alice", 1)
+
+    def test_R1_full_of_owners(self) -> None:
+        """Owners of a long time stay, whatever comes; a newcomer is told that there is no room until one ran out."""
+        self.patch(handles, "MAX_HANDLES", 2)
+        self.patch(handles, "LONG_TIME", 60_000)
+        self.visit(ALICE, "alice", 65)
+        bob = self.join(BOB, "bob")
+        self.assertEqual(self.join(CAROL, "carol").bye, "full")
+        self.server.wait(66)
+        self.leave(bob)
+        self.assertEqual(self.join(CAROL, "carol").bye, "full")
+        self.server.clock.advance(90 * DAY / 1000)
+        self.assertTrue(self.join(CAROL, "carol").online)
+        self.assertEqual((self.owner("carol"), len(self.server.handles)), (CAROL.id, 2))
+
+    def test_R1_displaced_only_if_it_is_stored(self) -> None:
+        """Whose name was to go keeps it if the claim cannot be written, and waits for that if they come meanwhile."""
+        self.patch(handles, "MAX_HANDLES", 1)
+        self.leave(self.join(ALICE, "alice"))
+        disk = self.slow_disk()
+        bob, alice = self.join(BOB, "bob"), self.join(ALICE, "alice")
+        self.assertEqual((bob.of(Registered), alice.of(Registered)), ([], []))
+        self.assertEqual(self.join(CAROL, "carol").bye, "full")
+        disk.fail()
+        self.server.flush()
+        self.assertEqual((bob.bye, alice.online), ("internal", True))
+        self.leave_unwritten(alice)
+        bob = self.join(BOB, "bob")
+        disk.work()
+        self.server.flush()
+        self.assertTrue(bob.online)
+        self.assertEqual((self.owner("alice"), self.owner("bob")), (None, BOB.id))
 
 
 class Disk:

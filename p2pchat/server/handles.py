@@ -19,9 +19,13 @@ from twisted.internet.interfaces import IReactorTime
 from ..core.errors import EndCode
 from ..storage.database import Database
 from ..storage.server_tables import HANDLE_KEPT, ServerTables
+from .newcomers import Newcomers, Rank
 
 MAX_HANDLES = 65_536
-"""Handles in all: some 20 MB."""
+"""Handles in all: some 20 MB. Where there are so many, a new one takes the place of a newcomer's."""
+
+LONG_TIME = 24 * 3600 * 1000
+"""Milliseconds that an owner was online, in all, who is no newcomer any more: others do not take that place."""
 
 MAX_HANDLES_PER_PEER = 8
 """Handles of one key; whoever claims another gives up the one that was not used for longest."""
@@ -62,9 +66,10 @@ class HandleBook:
         self._by_peer: defaultdict[bytes, list[str]] = defaultdict(list)
         self._unwritten: set[str] = set()
         self._writing: dict[str, _Writing] = {}
-        """By handle: those that are claimed, and those that are given up for them."""
+        """By handle: those that are claimed, and those that go for them."""
         self._claiming: dict[bytes, _Writing] = {}
         """The same by the peer who claims: one at a time."""
+        self._newcomers = Newcomers(self._claims, self._rank)
 
     def __len__(self) -> int:
         """Handles that somebody owns."""
@@ -91,7 +96,7 @@ class HandleBook:
             return None if writing.peer == peer else EndCode.HANDLE_TAKEN
         claim = self._claims.get(handle)
         if claim is None:
-            return EndCode.FULL if len(self._claims) + len(self._claiming) >= MAX_HANDLES else None
+            return EndCode.FULL if self._to_go(handle, peer) is None else None
         if claim.peer == peer or self._has_run_out(claim):
             return None
         return EndCode.HANDLE_TAKEN
@@ -115,36 +120,36 @@ class HandleBook:
         objection = self.judge(handle, peer)
         if objection is not None or self._owns(peer, handle):
             return objection
-        given_up = self._to_give_up(peer)
+        gone = self._to_go(handle, peer) or {}
         writing = _Writing(handle, peer)
-        concerned = (handle,) if given_up is None else (handle, given_up)
-        self._writing.update(dict.fromkeys(concerned, writing))
+        self._writing.update(dict.fromkeys((handle, *gone), writing))
         self._claiming[peer] = writing
         try:
-            return await self._store(writing, given_up)
+            return await self._store(writing, gone)
         finally:
-            for each in concerned:
+            for each in (handle, *gone):
                 del self._writing[each]
+                self._newcomers.put(each)
             del self._claiming[peer]
             for over in writing.over:
                 # Not before the one who claimed it was told.
                 self._clock.callLater(0, over.callback, None)
 
-    async def _store(self, writing: _Writing, given_up: str | None) -> EndCode | None:
+    async def _store(self, writing: _Writing, gone: dict[str, bytes]) -> EndCode | None:
         """Have a claim on the disk, and then in memory. HANDLE_TAKEN where the disk knows another owner."""
         handle, peer, now, ran = writing.handle, writing.peer, self._wall(), self.ran()
 
         def write(tables: ServerTables) -> bool:
             if not tables.handles.claim(handle, peer, now, ran):
                 return False
-            if given_up is not None:
-                tables.handles.release(given_up, peer)
+            for each, owner in gone.items():
+                tables.handles.release(each, owner)
             return True
 
         if not await self._database.write(write):
             return EndCode.HANDLE_TAKEN
-        for each in (handle, given_up):
-            if each is not None and each in self._claims:
+        for each in (handle, *gone):
+            if each in self._claims:
                 self._drop(each)
         self._put(handle, _Claim(peer, ran))
         return None
@@ -171,6 +176,7 @@ class HandleBook:
         claim = self._claims.get(handle)
         if claim is not None:
             claim.online = False
+            self._newcomers.put(handle)
 
     async def write(self) -> None:
         """Put on the disk who was seen, and how long the server ran. Raises StoreError; the next time does it then."""
@@ -194,9 +200,28 @@ class HandleBook:
         """Whether somebody else may have it: never while its owner is online."""
         return not claim.online and claim.seen + HANDLE_KEPT <= self.ran()
 
+    def _rank(self, handle: str) -> Rank | None:
+        """When somebody's name goes for another's; None: not now."""
+        claim = self._claims.get(handle)
+        if claim is None or claim.online or handle in self._writing:
+            return None
+        if claim.held >= LONG_TIME and not self._has_run_out(claim):
+            return None
+        return Rank(claim.held, claim.seen)
+
     def _owns(self, peer: bytes, handle: str) -> bool:
         claim = self._claims.get(handle)
         return claim is not None and claim.peer == peer
+
+    def _to_go(self, handle: str, peer: bytes) -> dict[str, bytes] | None:
+        """What must go for a new name of this peer, with its owner; None if there is no room."""
+        goes = self._to_give_up(peer)
+        if goes is not None:
+            return {goes: peer}
+        if handle in self._claims or len(self._claims) + len(self._claiming) < MAX_HANDLES:
+            return {}
+        goes = self._newcomers.first(self._clock.seconds())
+        return None if goes is None else {goes: self._claims[goes].peer}
 
     def _to_give_up(self, peer: bytes) -> str | None:
         handles = self._by_peer.get(peer, ())
