@@ -372,10 +372,12 @@ class EndTests(PeerServiceTests):
             looks.append(1)
             raise ValueError("a bug")
 
+        others: list[int] = []
         self.patch(alice.service.peer, "look", look)
+        self.patch(alice.service._commands, "look", lambda: others.append(1))
         alice.service._look()
         alice.service._look()
-        self.assertEqual(len(looks), 2)
+        self.assertEqual((len(looks), len(others)), (2, 2))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
 
 

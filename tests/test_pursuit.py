@@ -114,6 +114,21 @@ class PursuitTests(SynchronousTestCase):
         self.assertEqual(self.cancelled, 3)
         self.assert_quiet()
 
+    def test_bug_in_a_round(self) -> None:
+        """A round that fails is not the last one."""
+
+        def fail() -> list[Target]:
+            raise ValueError("a bug")
+
+        patch = self.patch(self.pursuit, "_targets", fail)
+        self.pursuit.start()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        patch.restore()
+        self.advance(FIRST_WAIT + 0.2)
+        self.assertEqual([address for _, address in self.dialled], [ONE])
+        self.pursuit.stop()
+        self.assert_quiet()
+
     def test_one_dial_at_a_time_to_an_address(self) -> None:
         """While a dial is under way the address is not dialled again, not even one that was typed."""
         self.targets = [Target(ONE, typed=True)]

@@ -31,6 +31,7 @@ from p2pchat.core.records import make_record, read_record
 from p2pchat.core.roster import QUIET
 from p2pchat.net.connection import Sweep
 from p2pchat.server import handles, registration, rendezvous
+from p2pchat.server.registration import Registration
 from p2pchat.server.rendezvous import RendezvousFactory
 from p2pchat.storage.database import Database
 from p2pchat.storage.server_tables import RAN_SETTING, ServerTables
@@ -762,6 +763,41 @@ class WatchTests(ServerTests):
         link.resumeProducing()
         self.server.wait(1)
         self.assertEqual(slow.seen, fast.seen)
+
+    def test_bug_with_one_reader(self) -> None:
+        """A bug that the link of one watcher runs into ends that link, and nobody else's news."""
+        alice, bob = self.registered(ALICE), self.registered(BOB)
+        for client in (alice, bob):
+            client.watch()
+        self.server.wait(1)
+        read_frame = Registration.read_frame
+
+        def fail(reader: Registration) -> int:
+            if reader.peer == ALICE.id:
+                raise ValueError("a bug")
+            return read_frame(reader)
+
+        with mock.patch.object(Registration, "read_frame", fail):
+            self.registered(CAROL)
+            self.server.wait(1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertIsNotNone(alice.ending)
+        self.registered(DAVE)
+        self.server.wait(1)
+        self.assertTrue({CAROL.id, DAVE.id} <= set(bob.seen))
+
+    def test_bug_in_a_push(self) -> None:
+        """A push that fails is not the last one."""
+        bob = self.registered(BOB)
+        bob.watch()
+        self.server.wait(1)
+        with mock.patch.object(Registration, "read_on", side_effect=ValueError("a bug")):
+            self.registered(CAROL)
+            self.server.wait(1)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.registered(DAVE)
+        self.server.wait(1)
+        self.assertEqual(set(bob.seen), {BOB.id, CAROL.id, DAVE.id})
 
     def test_no_progress(self) -> None:
         """A reader that takes nothing for 60 seconds is cut, whatever it says."""

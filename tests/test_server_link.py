@@ -699,6 +699,20 @@ class LossTests(ServerLinkTests):
         self.world.wait(20)
         self.assertEqual(self.states()[-1], ("online", ""))
 
+    def test_bug_in_what_hears_of_it(self) -> None:
+        """Whatever goes wrong when a lost link is told of, it is dialled again."""
+        self.start()
+
+        def fail(link: ServerLink) -> None:
+            raise ValueError("a bug")
+
+        patch = self.patch(self.alice.peer, "server_changed", fail)
+        self.far.links[-1].abort()
+        self.assertRaises(ValueError, self.world.settle)
+        patch.restore()
+        self.world.wait(20)
+        self.assertEqual((len(self.far.links), self.link.state.value), (2, "online"))
+
 
 class RealServerTests(WorldTests):
     """Peers who find each other at a real rendezvous."""

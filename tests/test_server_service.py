@@ -3,23 +3,26 @@
 import os
 import socket
 from pathlib import Path
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pchat.api import JoinLinks, RosterRows, ServerReport, ShowLinks, ShowRoster, ShowServer, StopServer
 from p2pchat.api.replies import Done
 from p2pchat.config import ServerSettings
 from p2pchat.core import roster
-from p2pchat.core.errors import StateError, StateInUse
+from p2pchat.core.errors import StateError, StateInUse, StoreFull
 from p2pchat.core.identity import format_id, id_of, parse_join_link
 from p2pchat.net.local_client import LocalClient
 from p2pchat.server import links as links_module
 from p2pchat.server.links import Reach, find_own_name, links, recall
 from p2pchat.server.offline import join_links
-from p2pchat.server.service import RendezvousService
+from p2pchat.server.service import SEEN_EVERY, RendezvousService
+from p2pchat.storage.executor import InlineExecutor
 from tests.rosters import identity
 from tests.servers import Client, dial, start_server, until
 
@@ -175,6 +178,44 @@ class ServiceTests(TestCase):
         await until(reactor, lambda: third.ending is not None)
         self.assertEqual(third.bye, "full")
         self.assertTrue(all(client.online for client in inside))
+
+
+class Book:
+    """A book of handles that is written, or fails, as it is told."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes = list(outcomes)
+
+    async def write(self) -> None:
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+
+class NotingTests(SynchronousTestCase):
+    """The hourly loop, on a clock."""
+
+    def test_bugs_do_not_end_it(self) -> None:
+        """Whatever goes wrong in an hour is one line in the log, and the next hour has its turn; the end too."""
+        clock = Clock()
+        service = RendezvousService(ServerSettings(state=Path(self.mktemp())), clock, executor=InlineExecutor())
+        service.rendezvous = mock.Mock()
+        book = Book(ValueError("a\nbug"), StoreFull("no room"), None, ValueError("another"), None)
+        with capturedLogs() as logged:
+            service._write_seen(book)  # type: ignore[arg-type]
+            for left in (4, 3, 2, 1):
+                clock.advance(SEEN_EVERY)
+                self.assertEqual(len(book.outcomes), left)
+            service.rendezvous.note_seen.side_effect = ValueError("a third")
+            clock.advance(SEEN_EVERY)
+            service.rendezvous.note_seen.side_effect = None
+            self.successResultOf(service._closers.pop()())
+        self.assertEqual((book.outcomes, clock.getDelayedCalls()), ([], []))
+        lines = [formatEvent(event) for event in logged]
+        self.assertEqual(
+            [any(word in line for line in lines) for word in ("bug", "no room", "another", "third")], [True] * 4
+        )
+        self.assertEqual((len(lines), "\n" in "".join(lines)), (4, False))
 
 
 class LinkTests(SynchronousTestCase):

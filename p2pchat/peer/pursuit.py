@@ -148,15 +148,23 @@ class Pursuit:
     def _round(self) -> None:
         self._starts = [start for start in self._starts if start.active()]
         self._began = self._clock.seconds()
-        targets = [
-            target
-            for target in self._targets()
-            if target.address not in self._dials
-            and (target.typed or self._record.may_try(self._identifier, target.address))
-        ]
+        targets = self._to_dial()
         for place, target in enumerate(targets):
             self._starts.append(self._clock.callLater(place * STAGGER, self._start_dial, target))
         self._timer = self._clock.callLater(self._backoff.next() + STAGGER * len(targets), self._round)
+
+    def _to_dial(self) -> list[Target]:
+        try:
+            return [
+                target
+                for target in self._targets()
+                if target.address not in self._dials
+                and (target.typed or self._record.may_try(self._identifier, target.address))
+            ]
+        except Exception:
+            # A bug, but there must be a next round.
+            self.log.failure("Looking where to dial failed")
+            return []
 
     def _start_dial(self, target: Target) -> None:
         if target.address in self._dials:

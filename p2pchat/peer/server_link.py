@@ -234,15 +234,16 @@ class ServerLink(LinkKeeper):
         changed = self.state is not state or self.reason != reason
         self.state, self.reason = state, reason
         self.own_address = None
-        if changed:
-            self._host.server_changed(self)
-        self._question.end()
-        self._trips.end()
+        # First of all: whatever goes wrong below, it is dialled again.
         if self._running and self._timer is None:
             wait = self._backoff.next()
             if state is ServerState.REFUSED:
                 wait = max(wait, REFUSED_WAIT)
             self._timer = self._environment.clock.callLater(wait, self._dial_now)
+        if changed:
+            self._host.server_changed(self)
+        self._question.end()
+        self._trips.end()
 
     # --- LinkKeeper
 

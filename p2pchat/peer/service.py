@@ -297,12 +297,12 @@ class PeerService(MultiService):
     def _look(self) -> None:
         if self.peer is None or self._commands is None:
             return
-        try:
-            self.peer.look()
-            self._commands.look()
-        except Exception:
-            # A bug, but all chats hang on this timer.
-            self.log.failure("Looking after the chats failed")
+        for look in (self.peer.look, self._commands.look):
+            try:
+                look()
+            except Exception:
+                # A bug, but all chats hang on this timer, and what is too old is deleted by it.
+                self.log.failure("Looking after the chats failed")
 
     # --- end
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from ..core.addresses import parse
 from ..core.bodies import RecordBody
@@ -47,6 +48,8 @@ class Rendezvous(LinkKeeper):
     `wall` is the wall clock in ms since 1970, `nonce` 16 random bytes of this process, `everybody` what --open says.
     Without `dial_backs` no peer may ask to be dialled back.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -234,8 +237,12 @@ class Rendezvous(LinkKeeper):
 
     def _do_push(self) -> None:
         self._push = None
-        for watcher in self.roster.push(self._clock.seconds()):
-            watcher.reader.read_on()
+        try:
+            for watcher in self.roster.push(self._clock.seconds()):
+                watcher.reader.read_on()
+        except Exception:
+            # A bug, but all watchers hang on this timer, as on the next one.
+            self.log.failure("A push to those who watch failed")
         self._plan_push()
 
     def feed(self, reader: Registration) -> None:
@@ -249,11 +256,19 @@ class Rendezvous(LinkKeeper):
         room = BYTES_PER_TURN
         while self._readers and room > 0:
             reader, _ = self._readers.popitem(last=False)
-            sent = reader.read_frame()
+            sent = self._read_frame(reader)
             if sent:
                 room -= max(sent, FRAME_COST)
                 self._readers[reader] = None
         self._feeding = self._clock.callLater(0, self._feed) if self._readers else None
+
+    def _read_frame(self, reader: Registration) -> int:
+        try:
+            return reader.read_frame()
+        except Exception:
+            self.log.failure("Telling a peer who is online failed; its link is aborted")
+            reader.connection.abort("a bug of ours")
+            return 0
 
     # --- the end
 

@@ -218,11 +218,14 @@ class RendezvousService(MultiService):
 
     def _write_seen(self, handles: HandleBook) -> None:
         async def write() -> None:
-            self.rendezvous.note_seen()
             try:
+                self.rendezvous.note_seen()
                 await handles.write()
             except StoreError as error:
                 self.log.error("Whose handles are in use could not be stored: {reason!s}", reason=error)
+            except Exception as error:
+                # A bug, but it must not end the loop: in 90 days everybody's name would have run out.
+                self.log.error("Noting whose handles are in use failed, and is tried again: {error!r}", error=error)
 
         def look() -> Deferred[None]:
             return Deferred.fromCoroutine(write())
