@@ -13,6 +13,7 @@ from p2pchat.core.messages import Address, Listing, RosterPage
 from p2pchat.core.records import make_record
 from p2pchat.core.roster_view import RosterView
 from p2pchat.core.trust import ONCE_LASTS, TIMED_AT_MOST, Scope
+from p2pchat.peer.contact_changes import Met, verifying
 from p2pchat.peer.environment import Environment
 from p2pchat.peer.people import Contactable, People
 from tests.company import WALL, identity_of, open_database
@@ -149,12 +150,12 @@ class NameTests(PeopleTests):
     def test_handle_that_is_learnt_later(self) -> None:
         """Who was known by the id alone is called by the handle once it is known; a petname is never replaced."""
         self.run_(self.people.meet(EVE.id))
-        self.run_(self.people.meet(EVE.id, EVE.key, "eve"))
+        self.run_(self.people.meet(EVE.id, Met(EVE.key, "eve")))
         self.assertEqual(self.name(EVE), "eve")
-        self.run_(self.people.meet(EVE.id, EVE.key, "mallory"))
+        self.run_(self.people.meet(EVE.id, Met(EVE.key, "mallory")))
         self.assertEqual(self.name(EVE), "eve")
         self.run_(self.people.add(BOB.id, ""))
-        self.run_(self.people.meet(BOB.id, BOB.key, "eve"))
+        self.run_(self.people.meet(BOB.id, Met(BOB.key, "eve")))
         self.assertEqual(self.name(BOB), compact_id(BOB.id)[:16])
 
     def test_a_large_roster_is_listed_in_one_breath(self) -> None:
@@ -189,11 +190,11 @@ class PersonTests(PeopleTests):
     def test_standing(self) -> None:
         """New, known, verified, blocked."""
         self.assertEqual(self.people.person(BOB.id).standing, "new")
-        contact = self.run_(self.people.add(BOB.id, "bob"))
+        self.run_(self.people.add(BOB.id, "bob"))
         self.assertEqual(self.people.person(BOB.id).standing, "known")
-        contact = self.run_(self.people.change(contact._replace(verified_at=WALL)))
+        self.run_(self.people.change(BOB.id, verifying(WALL)))
         self.assertEqual(self.people.person(BOB.id).standing, "verified")
-        self.run_(self.people.change(contact._replace(blocked_at=WALL)))
+        self.run_(self.people.block(BOB.id))
         self.assertEqual(self.people.person(BOB.id).standing, "blocked")
         self.assertTrue(self.people.facts(BOB.id).blocked)
 
@@ -215,9 +216,11 @@ class PersonTests(PeopleTests):
 
     def test_key_is_pinned_once(self) -> None:
         """The first key and the hybrid are remembered; later meetings change neither."""
-        self.run_(self.people.meet(EVE.id, EVE.key, "eve", hybrid=True))
+        self.run_(self.people.meet(EVE.id, Met(EVE.key, "eve", hybrid=True)))
         self.wall += 5
-        contact = self.run_(self.people.meet(EVE.id, BOB.key, "other", hybrid=False))
+        self.run_(self.people.meet(EVE.id, Met(BOB.key, "other", hybrid=False)))
+        contact = self.people.contact(EVE.id)
+        assert contact is not None
         self.assertEqual((contact.key, contact.petname, contact.hybrid_at), (EVE.key, "eve", WALL))
         self.assertTrue(self.people.facts(EVE.id).hybrid_before)
 
@@ -319,8 +322,8 @@ class ConsentTests(PeopleTests):
     def test_remove_leaves_nothing_where_nothing_was_said(self) -> None:
         """A contact without a conversation is forgotten, unless it is blocked."""
         self.run_(self.people.add(BOB.id, "bob"))
-        contact = self.run_(self.people.add(EVE.id, "eve"))
-        self.run_(self.people.change(contact._replace(blocked_at=WALL)))
+        self.run_(self.people.add(EVE.id, "eve"))
+        self.run_(self.people.block(EVE.id))
         for peer in (BOB, EVE):
             self.run_(self.people.remove(peer.id))
         self.assertIsNone(self.people.contact(BOB.id))

@@ -17,12 +17,12 @@ from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
 from ..core.trust import TIMED_AT_MOST, Scope
 from ..net.tls import openssl_version
+from .contact_commands import ContactCommand, ContactCommands, held
 from .examination import Examination
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
 from .link_commands import LinkCommands
 from .notifying import Notifying
-from .offline import check_petname
 from .peer import Peer
 from .talk import Talk
 
@@ -52,6 +52,7 @@ class Commands:
         self._uptime = uptime
         self._examination = examination
         self._links = LinkCommands(peer, self._someone)
+        self._contacts = ContactCommands(peer, self._someone)
         self._forgetting = Forgetting(peer.environment)
         self._history = HistoryCommands(peer, self._forgetting, self._someone)
 
@@ -71,8 +72,8 @@ class Commands:
             case api.Stop():
                 self._stop()
                 return api.Done()
-            case api.AddContact() | api.RemoveContact() | api.Verify() | api.Trust() | api.Block() | api.Unblock():
-                return await self._change(command)
+            case _ if isinstance(command, ContactCommand):
+                return await self._contacts.execute(command)
             case api.ShowNotifications() | api.SetNotifications():
                 return await self._notify(command)
             case api.Ping() | api.Reconnect():
@@ -117,8 +118,12 @@ class Commands:
         return queued.addCallback(_accepted if isinstance(command, api.Say) else _all_accepted)
 
     async def _say_when_ready(self, identifier: bytes, texts: tuple[str, ...]) -> list[api.Queued]:
+        ended = self._peer.people.ended(identifier)
         # Those who wait here are served in the order of their calls, before anybody who says something later.
-        return await self._say_in(await self._peer.talk_with(identifier), texts)
+        talk = await self._peer.talk_with(identifier)
+        if self._peer.people.ended(identifier) != ended:
+            return await talk.chat.say(*texts)  # it waits, but the chat was ended after it was said
+        return await self._say_in(talk, texts)
 
     def _say_in(self, talk: Talk, texts: tuple[str, ...]) -> Deferred[list[api.Queued]]:
         self._peer.seek(talk)
@@ -150,9 +155,15 @@ class Commands:
             raise UserError(f"{called} is blocked; /unblock {called} first")
         unsaid = self._unsaid(identifier, text)
         if people.consent(identifier) is None:
-            await people.grant(identifier, Scope.ONCE)
-        await self._peer.want(identifier, text)
+            self._check_stands(identifier, await people.grant(identifier, Scope.ONCE))
+        self._check_stands(identifier, await self._peer.want(identifier, text))
         return api.Started(person=people.person(identifier), unsaid=unsaid)
+
+    def _check_stands(self, identifier: bytes, stands: bool) -> None:
+        """Raises UserError where the person took back, before it was stored, what a chat begins with."""
+        if not stands:
+            name = self._peer.people.person(identifier).name
+            raise UserError(f"the chat with {name} was ended before it began; say it again if you want it")
 
     def _unsaid(self, identifier: bytes, text: str) -> str:
         """A line that goes with no request any more, since there was one, or none is needed."""
@@ -172,9 +183,8 @@ class Commands:
         link = self._peer.links.unconfirmed[identifier]
         intent = link.intent
         assert intent is not None
-        await self._peer.people.meet(identifier, link.key, link.hello.handle if link.hello else "")
-        await self._peer.people.grant(identifier, Scope.ONCE)
-        await self._peer.want(identifier, intent.text, [intent.address])
+        self._check_stands(identifier, await self._peer.people.grant(identifier, Scope.ONCE, met=link.met))
+        self._check_stands(identifier, await self._peer.want(identifier, intent.text, [intent.address]))
         return api.Done()
 
     def _answerer(self, who: str) -> bytes | None:
@@ -195,11 +205,10 @@ class Commands:
             raise UsageError("say for how long, such as 30m, 2h or 1d, up to a year")
         identifier = self._asker(who)
         link = self._peer.links.requests[identifier].link
-        handle = link.hello.handle if link.hello else ""
-        await self._peer.people.meet(identifier, link.key, handle, link.hybrid)
-        await self._peer.people.grant(identifier, Scope(scope), seconds)
+        granted = await self._peer.people.grant(identifier, Scope(scope), seconds, link.met)
+        self._check_stands(identifier, granted)
         self._peer.links.consented(identifier, Scope(scope), seconds)
-        await self._peer.want(identifier)
+        self._check_stands(identifier, await self._peer.want(identifier))
         return api.Started(person=self._peer.people.person(identifier))
 
     async def _decide(self, command: api.Confirm | api.Accept | api.Reject | api.Close) -> Reply:
@@ -211,7 +220,9 @@ class Commands:
             case api.Reject(who=who):
                 return self._reject(who)
             case api.Close(who=who):
-                await self._peer.close(self._someone(who))
+                identifier = self._someone(who)
+                name = self._peer.people.person(identifier).name
+                await held(f"the chat with {name} is closed", self._peer.close(identifier))
         return api.Done()
 
     def _reject(self, who: str) -> Reply:
@@ -235,43 +246,6 @@ class Commands:
         return self._peer.people.person(identifier).name.casefold() == who.strip().casefold()
 
     # --- people
-
-    async def _change(self, command: Command) -> Reply:
-        people = self._peer.people
-        match command:
-            case api.AddContact(id=text, name=name):
-                identifier = parse_id(text)
-                await people.add(identifier, check_petname(name) if name else "")
-                self._peer.links.welcome(identifier)
-                self._watch_again()
-                return api.People(people=(people.person(identifier),))
-            case api.RemoveContact(who=who):
-                await people.remove(self._someone(who))
-            case api.Verify(who=who, verified=verified):
-                contact = await people.meet(self._someone(who))
-                wall = self._peer.environment.wall()
-                await people.change(contact._replace(verified_at=wall if verified else None, listed=True))
-            case api.Trust(who=who, classical=classical):
-                contact = await people.meet(self._someone(who))
-                await people.change(contact._replace(listed=True, classical=contact.classical or classical))
-            case api.Block(who=who):
-                identifier = self._someone(who)
-                contact = await people.meet(identifier)
-                await people.change(contact._replace(blocked_at=self._peer.environment.wall(), consent="ask"))
-                await self._shut_out(identifier)
-            case api.Unblock(who=who):
-                contact = await people.meet(self._someone(who))
-                await people.change(contact._replace(blocked_at=None))
-        return api.Done()
-
-    async def _shut_out(self, identifier: bytes) -> None:
-        """Whoever is blocked is gone at once, and is told no more than that."""
-        self._peer.links.refuse(identifier, EndCode.REJECTED)
-        await self._peer.close(identifier)
-
-    def _watch_again(self) -> None:
-        for server in self._peer.servers:
-            server.watch_again()
 
     def _someone(self, who: str) -> bytes:
         people, links = self._peer.people, self._peer.links

@@ -28,6 +28,7 @@ from ..core.states import Side, State
 from ..core.trust import Scope
 from ..net.connection import Connection, Ending
 from ..net.tls import Authenticated
+from .contact_changes import Met
 from .round_trips import RoundTrips
 
 MOST_WAITING = 256 * 1024
@@ -137,6 +138,11 @@ class Link:
     def store(self) -> bytes:
         """The far side's store id."""
         return b"" if self.hello is None else self.hello.store
+
+    @property
+    def met(self) -> Met:
+        """What is learnt of who is there."""
+        return Met(self.key, "" if self.hello is None else self.hello.handle, self.hybrid)
 
     @property
     def state(self) -> State:

@@ -217,15 +217,12 @@ class Links:
         if self.unconfirmed.get(link.id) is link:
             del self.unconfirmed[link.id]
         link.ask(link.intent.text)
-        scope = self._people.consent(link.id) or Scope.ONCE
-        if self._people.consent(link.id) is None:
-            self._run(self._people.grant(link.id, Scope.ONCE))
         if not self.has_open(link.id):
             self._environment.emit(Asking(person=self._people.person(link.id)))
         elif link.intent.wanted is None:
             # An address was typed, and the person would wait for a word about who that is.
             self._environment.emit(Opened(person=self._people.person(link.id), again=False))
-        self.accept(link, scope)
+        self.accept(link, self._people.consent(link.id) or Scope.ONCE)
 
     def consented(self, identifier: bytes, scope: Scope, seconds: int | None = None) -> None:
         """The person consented to somebody: on whichever of their links lives."""
@@ -256,15 +253,18 @@ class Links:
             self._run(self._accept(link, scope, seconds))
 
     async def _accept(self, link: Link, scope: Scope, seconds: int | None) -> None:
-        handle = "" if link.hello is None else link.hello.handle
         try:
-            await self._people.meet(link.id, link.key, handle, link.hybrid)
+            if link.intent is not None and self._people.consent(link.id) is None:
+                await self._people.grant(link.id, Scope.ONCE)
+            await self._people.meet(link.id, link.met)
             self._chats[link.id] = await self._host.chat_with(link.id)
         except UserError:
             # Left as it is the link would expire, which the other side takes for our person's word.
             link.close(EndCode.INTERNAL, "the store failed")
             raise
-        if link.alive:
+        if link.alive and not self.stands(link.id):
+            link.reject(EndCode.REJECTED)  # the person took it back meanwhile
+        elif link.alive:
             link.accept(scope, seconds)
             self._note_open(link)
 

@@ -105,22 +105,26 @@ class Peer:
         talk = self._talks[identifier] = Talk(chat, pursuit)
         return talk
 
-    async def want(self, identifier: bytes, text: str = "", typed: Iterable[Address] = ()) -> None:
-        """The person wants to chat with somebody: dial them until they are reached or it is closed."""
+    async def want(self, identifier: bytes, text: str = "", typed: Iterable[Address] = ()) -> bool:
+        """The person wants to chat with somebody: dial them until it is closed. False if it was, before it began."""
+        ended = self.people.ended(identifier)
         talk = await self.talk_with(identifier)
+        if self.people.ended(identifier) != ended:
+            return False
         talk.text = text
         talk.typed += [address for address in typed if address not in talk.typed]
         talk.wanted = True
         self._insist()
         await self._remember(talk)
         if self._stopped or not talk.wanted:
-            return
+            return talk.wanted
         scope = self.people.consent(identifier)
         if scope is not None:
             # Who was dialled is welcome, also on a link on which they dialled us.
             self.links.consented(identifier, scope)
         if not self.links.of(identifier):
             talk.pursuit.start()
+        return True
 
     def may_seek(self, identifier: bytes) -> bool:
         """Whether somebody is dialled because something waits for them, without the person saying so again."""
@@ -165,8 +169,6 @@ class Peer:
                 self.environment.emit(Displaced(where=person.name))
             self.environment.emit(Ended(person=person, address="", reason=reason))
         await self.people.revoke(identifier)
-        if talk is not None:
-            await self._remember(talk)
 
     async def _remember(self, talk: Talk) -> None:
         conversation, wanted = talk.chat.two.conversation, talk.wanted
@@ -180,9 +182,10 @@ class Peer:
             ]
         )
         for identifier in rows:
-            if not self.may_seek(identifier):
-                continue
-            await self.want(identifier, typed=await typed_before(self.environment.database, identifier))
+            typed = await typed_before(self.environment.database, identifier)
+            # A person may have been there before us, and have ended it.
+            if self.may_seek(identifier) and not self.people.ended(identifier):
+                await self.want(identifier, typed=typed)
 
     # --- whom to dial where
 

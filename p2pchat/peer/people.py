@@ -3,10 +3,17 @@ The people that a peer knows: contacts, the consent that stands, who is on the r
 
 Contacts are ids. A petname resolves first and always to its id; who else uses that name is a stranger and is shown
 under another one.
+
+What is known here is what the store holds, as its transactions tell in their order. A change of somebody is a function
+of the row that is stored when its turn comes, so that no two undo each other, and consent stands once it is stored.
+What the person takes back (a block, a removal, the end of a chat) holds from the moment that it is said, whatever is
+on its way to the disk, and for as long as the process lives where it cannot be stored.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..api import Person
 from ..core.addresses import written
@@ -16,10 +23,13 @@ from ..core.identity import compact_id, format_id, looks_like_id, parse_id
 from ..core.roster_view import RosterView, ViewRow
 from ..core.text import name_skeleton
 from ..core.trust import ONCE_LASTS, TIMED_AT_MOST, Facts, Scope
-from ..storage.contacts import Contact, StandingConsent
+from ..storage.contacts import Contact, Scope as Standing, StandingConsent, unlisted
 from ..storage.conversations import Conversation
 from ..storage.peer_tables import PeerTables
+from .contact_changes import NOTHING, Change, Met, accepting_always, blocking, changed, learning, listing, unknown
 from .environment import Environment
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,9 @@ class People:
         self._petnames: dict[str, bytes] = {}
         """Folded, and whose they are: a program asks for one with each message."""
         self._consents: dict[bytes, tuple[Scope, float]] = {}
+        self._ended: Counter[bytes] = Counter()
+        self._held: dict[bytes, dict[int, Change]] = {}
+        """What was taken back, by its number, and is not stored: it lies over the row, and goes with each write."""
         self._looks: frozenset[str] = frozenset()
         """What the petnames look like."""
         self._handles: dict[str, set[bytes]] | None = None
@@ -120,7 +133,7 @@ class People:
             name=self._name(identifier, handle),
             handle=handle,
             display_name="" if row is None else row.body.name,
-            standing=_standing(contact),
+            standing="blocked" if contact is None and identifier in self._held else _standing(contact),
             contact=contact is not None and contact.listed,
             consent="always" if contact is not None and contact.consent == "always" else "ask",
             online=online if self.online_servers else None,
@@ -138,7 +151,7 @@ class People:
         self._handles = None
 
     def _take(self, contacts: Iterable[Contact]) -> None:
-        self._contacts = {contact.peer: contact for contact in contacts}
+        self._contacts = {contact.peer: self._as_said(contact) for contact in contacts}
         # The store tells apart what differs in other than ASCII capitals; then the first one has the name.
         self._petnames = {each.petname.casefold(): each.peer for each in reversed(self._contacts.values())}
         self._looks = frozenset(name_skeleton(contact.petname) for contact in self._contacts.values())
@@ -211,9 +224,7 @@ class People:
 
     def facts(self, identifier: bytes) -> Facts:
         """What trust decides by."""
-        contact = self._contacts.get(identifier)
-        if contact is None:
-            return Facts(consent=self.consent(identifier))
+        contact = self._contacts.get(identifier) or self._as_said(unknown(identifier))
         return Facts(
             blocked=contact.blocked_at is not None,
             consent=self.consent(identifier),
@@ -221,91 +232,127 @@ class People:
             classical_allowed=contact.classical,
         )
 
-    async def grant(self, identifier: bytes, scope: Scope, seconds: float | None = None) -> None:
-        """Consent stands from now on; somebody new is met by it."""
-        contact = self._contacts.get(identifier) or await self.meet(identifier)
+    def ended(self, identifier: bytes) -> int:
+        """
+        How often what stood for somebody was ended: by a block, a removal, or the end of a chat.
+
+        What waited for the disk meanwhile, and finds another number than before, has been taken back.
+        """
+        return self._ended[identifier]
+
+    async def grant(self, identifier: bytes, scope: Scope, seconds: float | None = None, met: Met = NOTHING) -> bool:
+        """Consent stands once it is stored; somebody new is met by it. False if it was taken back before that."""
+        ended, now = self.ended(identifier), self._environment.clock.seconds()
         if scope is Scope.ALWAYS:
-            await self.change(contact._replace(consent="always", listed=True))
-            return
+            await self.change(identifier, accepting_always, met)
+            return self.ended(identifier) == ended
         lasts = ONCE_LASTS if scope is Scope.ONCE or seconds is None else float(seconds)
         until = self._environment.wall() + int(lasts * 1000)
-        standing = "once" if scope is Scope.ONCE else "timed"
-        self._consents[identifier] = scope, self._environment.clock.seconds() + lasts
-        await self._environment.database.write(
-            lambda tables: tables.consents.put(contact.contact, standing, until)  # type: ignore[arg-type]
-        )
+        standing: Standing = "once" if scope is Scope.ONCE else "timed"
+        await self._store(identifier, lambda tables, row: tables.consents.put(row.contact, standing, until), met)
+        if self.ended(identifier) != ended:
+            return False
+        self._consents[identifier] = scope, now + lasts
+        return True
 
     async def revoke(self, identifier: bytes) -> None:
-        """`once` and `timed` consent end."""
-        contact = self._contacts.get(identifier)
-        if self._consents.pop(identifier, None) is not None and contact is not None:
-            await self._environment.database.write(lambda tables: tables.consents.delete(contact.contact))
+        """A chat is over: `once` and `timed` consent end, and it is not gone on with after a start."""
+        self._end(identifier)
+        wire = conversation_of(self._environment.identity.id, identifier)
+
+        def end(tables: PeerTables) -> None:
+            contact, conversation = tables.contacts.by_peer(identifier), tables.conversations.by_id(wire)
+            if contact is not None:
+                tables.consents.delete(contact.contact)
+            if conversation is not None:
+                tables.conversations.set_open(conversation.conversation, False)
+
+        await self._environment.database.write(end)
+
+    def _end(self, identifier: bytes, change: Change | None = None) -> None:
+        """Nothing stands any more, whatever is on its way to the disk; `change` is laid over the row until stored."""
+        self._ended[identifier] += 1
+        self._consents.pop(identifier, None)
+        if change is None:
+            return
+        self._held.setdefault(identifier, {})[self._ended[identifier]] = change
+        known = self._contacts.get(identifier)
+        if known is not None:
+            self._contacts[identifier] = change(known)
+
+    def _as_said(self, row: Contact) -> Contact:
+        return changed(row, self._held.get(row.peer, {}).values())
 
     # --- contacts
 
-    async def meet(
-        self, identifier: bytes, key: bytes | None = None, handle: str = "", hybrid: bool = False
-    ) -> Contact:
+    async def meet(self, identifier: bytes, met: Met = NOTHING) -> None:
         """Somebody was accepted, or dialled: pin their key under a petname of their own."""
-        wall = self._environment.wall()
         known = self._contacts.get(identifier)
-        if known is None:
-            row = self.row(identifier)
-            handle = handle or ("" if row is None else row.body.handle)
-            petname = self._name(identifier, handle)
-            known = await self._store(
-                identifier, lambda tables: tables.contacts.add(identifier, petname, wall, listed=False, key=key)
-            )
-        wanted = known._replace(key=known.key or key, hybrid_at=known.hybrid_at or (wall if hybrid else None))
-        if handle and not known.listed and known.petname == compact_id(identifier)[:16]:
-            # They were known by their id alone.
-            wanted = wanted._replace(petname=self._free_name(identifier, handle))
-        return known if wanted == known else await self.change(wanted)
+        if known is None or self._learning(identifier, met)(known) != known:
+            await self._store(identifier, lambda tables, row: None, met)
 
-    async def add(self, identifier: bytes, petname: str) -> Contact:
+    async def add(self, identifier: bytes, petname: str) -> None:
         """Keep somebody as a contact whose requests are accepted."""
         if identifier == self._environment.identity.id:
             raise UserError("that is your own id; give it to others, and add theirs")
-        wall = self._environment.wall()
-        row = self.row(identifier)
-        known = self._contacts.get(identifier)
-        name = petname or (known.petname if known else "") or self._name(identifier, row.body.handle if row else "")
+        await self.change(identifier, listing(petname, self._environment.wall()))
 
-        def add(tables: PeerTables) -> Contact:
-            contact = tables.contacts.add(identifier, name, wall, listed=True)
-            return tables.contacts.update(contact._replace(petname=name, consent="always"))
-
-        return await self._store(identifier, add)
-
-    async def change(self, contact: Contact) -> Contact:
-        """Store a row that was changed."""
-        return await self._store(contact.peer, lambda tables: tables.contacts.update(contact))
-
-    async def _store(self, identifier: bytes, operation: Callable[[PeerTables], Contact]) -> Contact:
-        """Change a row, and read them all: somebody who was only met may have had to give way with the petname."""
-        self._take(await self._environment.database.write(lambda tables: (operation(tables), tables.contacts.all())[1]))
-        return self._contacts[identifier]
+    async def block(self, identifier: bytes) -> None:
+        """Let somebody in no more, from now on; raises StoreError where that holds, but cannot be stored."""
+        self._end(identifier, blocking(self._environment.wall()))
+        await self._store(identifier, lambda tables, row: tables.consents.delete(row.contact))
 
     async def remove(self, identifier: bytes) -> None:
-        """Keep somebody no longer as a contact."""
+        """Keep somebody no longer as a contact, from now on; raises StoreError as `block` does."""
         contact = self._contacts.get(identifier)
-        if contact is None or not contact.listed:
+        if identifier not in self._held and (contact is None or not contact.listed):
             raise NoSuchContact("that is no contact; /contacts shows them")
-        row = contact.contact
-        self._consents.pop(identifier, None)
-        self._take(
-            await self._environment.database.write(
-                lambda tables: (tables.contacts.remove(row), tables.contacts.all())[1]
-            )
-        )
+        self._end(identifier, unlisted)
+        await self._store(identifier, lambda tables, row: tables.contacts.remove(row.contact))
+
+    async def change(self, identifier: bytes, change: Change, met: Met = NOTHING) -> None:
+        """Change the row of somebody, who is met by it."""
+        await self._store(identifier, lambda tables, row: tables.contacts.update(change(row)), met)
 
     async def conversation(self, identifier: bytes) -> Conversation:
-        """The conversation with somebody who was met, made if there is none."""
-        contact = self._contacts.get(identifier) or await self.meet(identifier)
+        """The conversation with somebody, who is met by it; made if there is none."""
         wire = conversation_of(self._environment.identity.id, identifier)
-        return await self._environment.database.write(
-            lambda tables: tables.conversations.open_for(contact.contact, wire)
-        )
+        return await self._store(identifier, lambda tables, row: tables.conversations.open_for(row.contact, wire))
+
+    async def _store(
+        self, identifier: bytes, operation: Callable[[PeerTables, Contact], ResultT], met: Met = NOTHING
+    ) -> ResultT:
+        """Meet somebody, store what was taken back before, and then do the operation on their row: all or nothing."""
+        held, learn = dict(self._held.get(identifier, {})), self._learning(identifier, met)
+        name, wall = self._new_name(identifier, met.handle), self._environment.wall()
+
+        def store(tables: PeerTables) -> tuple[ResultT, list[Contact] | None]:
+            known = tables.contacts.by_peer(identifier)
+            row = known or tables.contacts.add(identifier, name, wall, listed=False)
+            wanted = changed(learn(row), held.values())
+            result = operation(tables, row if wanted == row else tables.contacts.update(wanted))
+            unchanged = not held and tables.contacts.by_peer(identifier) == known
+            # All of them: somebody who was only met may have had to give way with the petname.
+            return result, None if unchanged else tables.contacts.all()
+
+        result, contacts = await self._environment.database.write(store)
+        self._stored(identifier, held)
+        if contacts is not None:
+            self._take(contacts)
+        return result
+
+    def _stored(self, identifier: bytes, held: dict[int, Change]) -> None:
+        left = {number: change for number, change in self._held.pop(identifier, {}).items() if number not in held}
+        if left:
+            self._held[identifier] = left
+
+    def _learning(self, identifier: bytes, met: Met) -> Change:
+        name = self._free_name(identifier, met.handle) if met.handle else ""
+        return learning(met, name, self._environment.wall())
+
+    def _new_name(self, identifier: bytes, handle: str) -> str:
+        row = self.row(identifier)
+        return self._free_name(identifier, handle or ("" if row is None else row.body.handle))
 
 
 def _standing(contact: Contact | None) -> str:

@@ -124,7 +124,7 @@ class Contacts:
         if used is None and known.blocked_at is None:
             changed(self._connection, "DELETE FROM contact WHERE contact = ?", (contact,))
         else:
-            self.update(known._replace(consent="ask", verified_at=None, classical=False, listed=False))
+            self.update(unlisted(known))
         return True
 
     def _one(self, where: str, value: Value) -> Contact | None:
@@ -177,6 +177,11 @@ class Consents:
         for each in over:
             self.delete(each.contact)
         return over
+
+
+def unlisted(contact: Contact) -> Contact:
+    """The row of one who is kept as a contact no longer: nothing stands for them."""
+    return contact._replace(consent="ask", verified_at=None, classical=False, listed=False)
 
 
 def _contact(found: tuple[Any, ...]) -> Contact:

@@ -1,0 +1,70 @@
+"""What a person decides about others: to keep them, to trust them, to shut them out."""
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+
+from .. import api
+from ..core.errors import EndCode, StoreError
+from ..core.identity import parse_id
+from .contact_changes import trusting, unblocking, verifying
+from .offline import check_petname
+from .peer import Peer
+
+ContactCommand = api.AddContact | api.RemoveContact | api.Verify | api.Trust | api.Block | api.Unblock
+"""What is done here."""
+
+
+class ContactCommands:
+    """Does it. `someone` finds who is meant, and raises NoSuchContact."""
+
+    def __init__(self, peer: Peer, someone: Callable[[str], bytes]) -> None:
+        self._peer = peer
+        self._someone = someone
+
+    async def execute(self, command: ContactCommand) -> api.Reply:
+        """Do it; raises UserError."""
+        people = self._peer.people
+        match command:
+            case api.AddContact(id=text, name=name):
+                return await self._add(parse_id(text), name)
+            case api.RemoveContact(who=who):
+                identifier = self._someone(who)
+                name = people.person(identifier).name
+                await held(f"{name} is no contact", people.remove(identifier))
+            case api.Verify(who=who, verified=verified):
+                wall = self._peer.environment.wall()
+                await people.change(self._someone(who), verifying(wall if verified else None))
+            case api.Trust(who=who, classical=classical):
+                await people.change(self._someone(who), trusting(classical))
+            case api.Block(who=who):
+                identifier = self._someone(who)
+                await held(f"{people.person(identifier).name} is blocked", self._shut_out(identifier))
+            case api.Unblock(who=who):
+                await people.change(self._someone(who), unblocking)
+        return api.Done()
+
+    async def _add(self, identifier: bytes, name: str) -> api.Reply:
+        people = self._peer.people
+        await people.add(identifier, check_petname(name) if name else "")
+        self._peer.links.welcome(identifier)
+        for server in self._peer.servers:
+            server.watch_again()
+        return api.People(people=(people.person(identifier),))
+
+    async def _shut_out(self, identifier: bytes) -> None:
+        """Whoever is blocked is gone at once, before the disk knows it, and is told no more than that."""
+        stored = Deferred.fromCoroutine(self._peer.people.block(identifier))
+        self._peer.links.refuse(identifier, EndCode.REJECTED)
+        try:
+            await self._peer.close(identifier)
+        finally:
+            await stored
+
+
+async def held(what: str, stored: Awaitable[None]) -> None:
+    """What was taken back holds, whatever the disk does; raises StoreError, with a line that says so, if it failed."""
+    try:
+        await stored
+    except StoreError as error:
+        raise type(error)(f"{what} while this peer runs; say it again to have it stored: {error}") from error
