@@ -443,6 +443,23 @@ class ConsentTests(SlowDiskTests):
             self.alice.do(api.Block(who=self.bob.written))
             self.alice.do(api.Unblock(who=self.bob.written))
 
+    def test_reject_comes_too_late(self) -> None:
+        """Who is being accepted, or confirmed, cannot be rejected any more: it is said what ends the chat."""
+        far = self.asked()
+        self.stop()
+        self.begin(api.Accept(who=self.bob.written))
+        self.assertIn("/close", str(self.successResultOf(self.begin(api.Reject(who=self.bob.written)))))
+        self.work()
+        self.assertEqual(len(far.of(Accept)), 1)
+        self.alice.do(api.Close(who=self.bob.written))
+        far = Stranger(self.world, self.bob.identity, "10.0.0.77").listen()
+        self.alice.do(api.Connect(who=far.host))
+        self.stop()
+        self.begin(api.Confirm(who=self.bob.written))
+        self.assertIn("/close", str(self.successResultOf(self.begin(api.Reject(who=self.bob.written)))))
+        self.work()
+        self.assertEqual(len(far.of(Ask)), 1)
+
     def test_full_disk_for_a_dial(self) -> None:
         """Nobody is dialled, and nobody let in, on consent that could not be stored."""
         self.alice.run(self.alice.peer.people.meet(self.bob.id))

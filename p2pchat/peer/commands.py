@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from .contact_commands import ContactCommand, ContactCommands, held
 from .examination import Examination
 from .forgetting import Forgetting
 from .history_commands import HistoryCommand, HistoryCommands
+from .link import Link
 from .link_commands import LinkCommands
 from .notifying import Notifying
 from .peer import Peer
@@ -50,6 +52,8 @@ class Commands:
         self._notifying = notifying
         self._stop = stop
         self._uptime = uptime
+        self._granting: Counter[bytes] = Counter()
+        """Consents, by whose they are, that are on their way to the disk."""
         self._examination = examination
         self._links = LinkCommands(peer, self._someone)
         self._contacts = ContactCommands(peer, self._someone)
@@ -183,7 +187,7 @@ class Commands:
         link = self._peer.links.unconfirmed[identifier]
         intent = link.intent
         assert intent is not None
-        self._check_stands(identifier, await self._peer.people.grant(identifier, Scope.ONCE, met=link.met))
+        await self._grant(link, Scope.ONCE)
         self._check_stands(identifier, await self._peer.want(identifier, intent.text, [intent.address]))
         return api.Done()
 
@@ -205,11 +209,19 @@ class Commands:
             raise UsageError("say for how long, such as 30m, 2h or 1d, up to a year")
         identifier = self._asker(who)
         link = self._peer.links.requests[identifier].link
-        granted = await self._peer.people.grant(identifier, Scope(scope), seconds, link.met)
-        self._check_stands(identifier, granted)
+        await self._grant(link, Scope(scope), seconds)
         self._peer.links.consented(identifier, Scope(scope), seconds)
         self._check_stands(identifier, await self._peer.want(identifier))
         return api.Started(person=self._peer.people.person(identifier))
+
+    async def _grant(self, link: Link, scope: Scope, seconds: int | None = None) -> None:
+        """Consent to who waits on a link; raises UserError where that was not stored, or taken back before."""
+        self._granting[link.id] += 1
+        try:
+            stands = await self._peer.people.grant(link.id, scope, seconds, link.met)
+        finally:
+            self._granting[link.id] -= 1
+        self._check_stands(link.id, stands)
 
     async def _decide(self, command: api.Confirm | api.Accept | api.Reject | api.Close) -> Reply:
         match command:
@@ -226,9 +238,13 @@ class Commands:
         return api.Done()
 
     def _reject(self, who: str) -> Reply:
-        identifier = self._answerer(who)
-        if identifier is None:
-            self._peer.links.refuse(self._asker(who), EndCode.REJECTED)
+        answerer = self._answerer(who)
+        identifier = self._asker(who) if answerer is None else answerer
+        if self._granting[identifier]:
+            name = self._peer.people.person(identifier).name
+            raise UserError(f"{name} is being accepted already; /close {name} ends the chat")
+        if answerer is None:
+            self._peer.links.refuse(identifier, EndCode.REJECTED)
         else:
             self._peer.links.unconfirmed.pop(identifier).close(EndCode.CLOSED)
         return api.Done()
