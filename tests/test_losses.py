@@ -1,13 +1,18 @@
 """What a person can do after a database was lost or rolled back, and how they delete what was said themselves."""
 
 from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, UsageError, UserError
+from p2pchat.peer import revision
 from p2pchat.peer.forgetting import DAY, EVERY
 from p2pchat.peer.inbox import Inbox
 from p2pchat.storage.database import Database
-from p2pchat.storage.peer_tables import PeerTables
+from p2pchat.storage.executor import InlineExecutor
+from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
 from p2pchat.storage.remembered import StoredDoubt
 from tests.company import Node, open_database
 from tests.test_history import NOBODY, HistoryTests
@@ -378,6 +383,39 @@ class RetentionTests(LossTests):
         self.assertEqual((self.texts_here(self.alice, "bob"), self.texts_here(self.alice, "carol")), (["to bob"], []))
         self.alice.do(api.SetRetention(days=5, who="bob"))
         self.assertEqual(self.texts_here(self.alice, "bob"), [])
+
+    def test_changed_while_it_is_enforced(self) -> None:
+        """Who says to keep what is just being deleted keeps what is left of it."""
+        self.patch(revision, "ERASED_AT_ONCE", 2)
+        self.open()
+        self.say(*"123456")
+        self.pass_days(10)
+        self.alice.crash()
+        self.successResultOf(self.alice.database.close())
+        executor = InlineExecutor()
+        database = Database(self.alice.database.path, PEER_SCHEMA, executor)
+        self.successResultOf(database.open())
+        self.addCleanup(database.close)
+        self.alice = self.alice.again(database=database)
+        executor.automatic = False
+        erase, steps = revision.erase, []
+
+        def erase_some(*arguments: Any) -> tuple[int, int]:
+            steps.append(arguments)
+            return erase(*arguments)
+
+        self.patch(revision, "erase", erase_some)
+        commands = [api.SetRetention(days=7, who="bob"), api.SetRetention(days=None, who="bob")]
+        said = [Deferred.fromCoroutine(self.alice.commands.execute(commands[0]))]
+        while not steps:
+            executor.commit()
+            executor.deliver()
+        said.append(Deferred.fromCoroutine(self.alice.commands.execute(commands[1])))
+        executor.run()
+        executor.automatic = True
+        for each in said:
+            self.successResultOf(each)
+        self.assertEqual(self.texts_here(self.alice, "bob"), ["5", "6"])
 
     def test_what_waits_stays(self) -> None:
         """What waits to be delivered is never too old."""

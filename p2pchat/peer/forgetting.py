@@ -89,28 +89,30 @@ class Forgetting:
         limits = await self._environment.database.read(_limits)
         count = 0
         for conversation, days in limits:
-            count += await self._if_any(conversation, now - days * DAY)
+            count += await self._if_any(conversation, days, now - days * DAY)
         return count
 
-    async def _if_any(self, conversation: int, before: int) -> int:
+    async def _if_any(self, conversation: int, days: int, before: int) -> int:
         me = self._environment.identity.id
         # On the connection for searches: to find that nothing is too old may take a while.
         found = await self._environment.database.read(
             lambda tables: tables.lines.erasable(me, conversation, 0, _EVER, before, 1), long=True
         )
-        return await self._exclusively(conversation, _EVER, before, found[0][0] - 1) if found else 0
+        return await self._exclusively(conversation, _EVER, before, found[0][0] - 1, days) if found else 0
 
-    async def _exclusively(self, conversation: int, until: int, before: int, after: int = 0) -> int:
+    async def _exclusively(
+        self, conversation: int, until: int, before: int, after: int = 0, days: int | None = None
+    ) -> int:
         await self._lock.acquire()
         try:
-            return await self._erase(conversation, until, before, after)
+            return await self._erase(conversation, until, before, after, days)
         finally:
             self._lock.release()
 
-    async def _erase(self, conversation: int, until: int, before: int, after: int) -> int:
+    async def _erase(self, conversation: int, until: int, before: int, after: int, days: int | None) -> int:
         database, total = self._environment.database, 0
         while True:
-            count, after = await self._erase_some(conversation, until, before, after)
+            count, after = await self._erase_some(conversation, until, before, after, days)
             total += count
             if not after:
                 break
@@ -121,16 +123,25 @@ class Forgetting:
             await database.write(lambda tables: None, scrub=True)
         return total
 
-    def _erase_some(self, conversation: int, until: int, before: int, after: int) -> Deferred[tuple[int, int]]:
+    def _erase_some(
+        self, conversation: int, until: int, before: int, after: int, days: int | None
+    ) -> Deferred[tuple[int, int]]:
         me = self._environment.identity.id
-        return self._environment.database.write(
-            lambda tables: revision.erase(tables, me, conversation, after, until, before)
-        )
+
+        def erase(tables: PeerTables) -> tuple[int, int]:
+            if days is not None and _days_of(tables.retentions.all(), conversation) != days:
+                return 0, 0  # the person has said otherwise since
+            return revision.erase(tables, me, conversation, after, until, before)
+
+        return self._environment.database.write(erase)
 
 
 def _limits(tables: PeerTables) -> list[tuple[int, int]]:
     """The conversations of which not everything is kept, and for how many days."""
     wanted = tables.retentions.all()
-    everywhere = wanted.get(EVERYWHERE)
-    days = ((each.conversation, wanted.get(each.conversation, everywhere)) for each in tables.conversations.all())
+    days = ((each.conversation, _days_of(wanted, each.conversation)) for each in tables.conversations.all())
     return [(conversation, limit) for conversation, limit in days if limit is not None]
+
+
+def _days_of(wanted: dict[int, int | None], conversation: int) -> int | None:
+    return wanted.get(conversation, wanted.get(EVERYWHERE))
