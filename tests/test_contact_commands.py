@@ -467,6 +467,18 @@ class ConsentTests(SlowDiskTests):
         self.assertIsNone(self.facts().consent)
         self.assertFalse(self.stands())
 
+    def test_full_disk_when_a_chat_begins(self) -> None:
+        """A chat that could not be begun is not taken for one that is: what is said later opens it."""
+        self.alice.knows(self.bob)
+        self.alice.dials(self.bob)
+        self.world.settle()
+        self.alice.do(api.Close(who="bob"))
+        self.refused(api.Connect(who="bob"))
+        self.assertEqual(self.alice.peer.people.person(self.bob.id).chat, "none")
+        self.alice.do(api.Say(who="bob", text="hello"))
+        self.world.wait(10)
+        self.assertEqual(self.bob.texts(), ["hello"])
+
     def test_who_is_dialled_again_when_it_has_run_out(self) -> None:
         """Dialling is consent: it is on the disk before our word leaves, and if it cannot be, the link is closed."""
         self.patch(people, "ONCE_LASTS", 100.0)

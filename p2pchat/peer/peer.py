@@ -109,15 +109,14 @@ class Peer:
         """The person wants to chat with somebody: dial them until it is closed. False if it was, before it began."""
         ended = self.people.ended(identifier)
         talk = await self.talk_with(identifier)
-        if self.people.ended(identifier) != ended:
+        if self.people.ended(identifier) == ended:
+            await self._remember(talk)
+        if self._stopped or self.people.ended(identifier) != ended:
             return False
         talk.text = text
         talk.typed += [address for address in typed if address not in talk.typed]
         talk.wanted = True
         self._insist()
-        await self._remember(talk)
-        if self._stopped or not talk.wanted:
-            return talk.wanted
         scope = self.people.consent(identifier)
         if scope is not None:
             # Who was dialled is welcome, also on a link on which they dialled us.
@@ -171,8 +170,8 @@ class Peer:
         await self.people.revoke(identifier)
 
     async def _remember(self, talk: Talk) -> None:
-        conversation, wanted = talk.chat.two.conversation, talk.wanted
-        await self.environment.database.write(lambda tables: tables.conversations.set_open(conversation, wanted))
+        conversation = talk.chat.two.conversation
+        await self.environment.database.write(lambda tables: tables.conversations.set_open(conversation, True))
 
     async def resume(self) -> None:
         """After a start: go on with the chats that were not closed."""
