@@ -5,7 +5,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
-from p2pchat.core.errors import NoSuchContact, UserError
+from p2pchat.core.errors import NoSuchContact, StoreUnsure, UserError
+from p2pchat.core.text import split_message
 from p2pchat.ui.console import Console
 from p2pchat.ui.drawing import draw
 from p2pchat.ui.outgoing import MOST_WAITING
@@ -380,6 +381,35 @@ class ConsoleTests(SynchronousTestCase):
         self.type("/msg bob", "x" * 40_000)
         self.assertEqual(len(self.api.said()), 3)
         self.assertTrue(all(len(text.encode()) <= 16_384 for text in self.api.said()))
+
+    def test_long_line_not_taken(self):
+        """Of a line that goes in parts all are taken or none is; refused, all of it comes back as one."""
+        self.type("/msg bob")
+        self.api.refuse[api.SayAll] = UserError("10000 messages wait for them already")
+        self.type("x" * 40_000)
+        self.assertEqual(self.asked()[-1], api.SayAll(who=BOB.id, texts=tuple(split_message("x" * 40_000))))
+        self.assertEqual(self.screen.kept, ["x" * 40_000])
+        self.assertEqual(len([row for row in self.screen.rows if "not sent: 10000 messages" in row]), 1)
+
+    def test_line_that_is_too_long(self):
+        """What is more than one command takes is given back, whole, and says how much goes at once."""
+        self.type("/msg bob")
+        self.asked()
+        self.type("x" * 5_000_000)
+        self.assertEqual((self.asked(), self.screen.kept), ([], ["x" * 5_000_000]))
+        self.assertEqual(
+            self.screen.rows[-1],
+            "-- not sent: that is too long for one message; send it in pieces, or from a shell, line by line: "
+            "p2pchat send NAME - < FILE",
+        )
+
+    def test_unsure(self):
+        """Where nobody knows whether a message is stored, it is not said that it was not sent."""
+        self.type("/msg bob")
+        self.api.refuse[api.Say] = StoreUnsure("whether it is stored is not known; check the disk")
+        self.type("precious")
+        self.assertEqual(self.screen.rows[-1], "-- whether it is stored is not known; check the disk")
+        self.assertEqual(self.screen.kept, ["precious"])
 
     def test_bytes_that_are_no_text(self):
         """A terminal's bytes that are no UTF-8 become U+FFFD."""

@@ -1,4 +1,7 @@
-"""What a person says, handed over to the peer: in parts where it is long, and never more at once than a disk takes."""
+"""
+What a person says, handed over to the peer: never more at once than a disk takes, and a long message in parts, of which
+all are taken or none is.
+"""
 
 from collections.abc import Callable
 
@@ -10,8 +13,15 @@ from p2pchat import api
 from p2pchat.core.errors import UserError
 from p2pchat.core.text import split_message
 
+from .words import not_taken
+
 MOST_WAITING = 1_000
 """Messages handed over and not yet committed; a pipe can bring them faster than a disk takes them."""
+
+TOO_LONG = (
+    "not sent: that is too long for one message; send it in pieces, or from a shell, line by line: "
+    "p2pchat send NAME - < FILE"
+)
 
 
 class Outgoing:
@@ -32,24 +42,31 @@ class Outgoing:
 
         Its commit is not waited for (the event Queued shows it), unless very many wait already.
         """
-        for part in split_message(say.text):
-            while self._committing >= MOST_WAITING:
-                self._room = Deferred()
-                await self._room
-            self._committing += 1
-            said = self._api.execute(api.Say(who=say.who, text=part))
-            said.addErrback(self._not_sent, part, line).addBoth(self._committed)
+        parts = tuple(split_message(say.text))
+        if len(parts) > api.MOST_SAID:
+            self._give_back(TOO_LONG, say.text, line)
+            return
+        while self._committing >= MOST_WAITING:
+            self._room = Deferred()
+            await self._room
+        self._committing += len(parts)
+        # One part that was refused, between others that were taken, would be a hole in the text.
+        said = self._api.execute(say if len(parts) == 1 else api.SayAll(who=say.who, texts=parts))
+        said.addErrback(self._not_sent, say.text, line).addBoth(self._committed, len(parts))
 
-    def _committed(self, _: object) -> None:
-        self._committing -= 1
+    def _committed(self, _: object, count: int) -> None:
+        self._committing -= count
         room, self._room = self._room, None
         if room is not None:
             room.callback(None)
 
-    def _not_sent(self, failure: Failure, part: str, line: str) -> None:
+    def _not_sent(self, failure: Failure, text: str, line: str) -> None:
         if isinstance(failure.value, UserError):
-            self._say(f"not sent: {failure.value}")
+            self._give_back(not_taken(failure.value), text, line)
         else:
             self._log.failure("a message was not taken", failure)
-            self._say("not sent; the log says more")
-        self._keep(line if part in line else part)
+            self._give_back("not sent; the log says more", text, line)
+
+    def _give_back(self, why: str, text: str, line: str) -> None:
+        self._say(why)
+        self._keep(line if text in line else text)

@@ -32,7 +32,7 @@ LOOK_EVERY = 2.0
 
 
 class Output:
-    """Writes to a descriptor; a `Screen` (ui/console.py) that nobody looks at."""
+    """Writes to a descriptor; a `Screen` (ui/screen.py) that nobody looks at."""
 
     def __init__(self, reactor: IReactorFromThreads, descriptor: int, closed: Callable[[OSError], None]) -> None:
         self._reactor = reactor
