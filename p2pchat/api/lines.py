@@ -1,10 +1,10 @@
 """The JSON lines of the local socket (docs/local-api.md)."""
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from .events import Missed
 
@@ -24,7 +24,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """One line from a client of the local socket."""
 
     version: int
-    request: int
+    request: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     """Chosen by the client; the answer carries it."""
     command: msgspec.Raw
     """A Command or ServerCommand; {"type": "subscribe"} asks for events."""

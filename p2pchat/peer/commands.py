@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from .. import __version__, api
 from ..api import Command, Reply
+from ..api.bounds import check_numbers
 from ..core.addresses import written
 from ..core.errors import EndCode, NoSuchContact, UsageError, UserError
 from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id, safety_number
@@ -62,6 +63,7 @@ class Commands:
 
     async def execute(self, command: Command) -> Reply:
         """Do it; raises UserError."""
+        check_numbers(command)
         match command:
             case api.Say() | api.SayAll():
                 return await self.say(command)

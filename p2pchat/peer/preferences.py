@@ -20,14 +20,20 @@ PREFERENCES_SETTING = "notifications"
 MOST_MUTED = 10_000
 """People of whom nothing is told: more is a mistake of a program."""
 
+LAST_TIME = 253_402_214_400_000
+"""The last day of the year 9999, in ms since 1970: what is later was never meant as a time, and none can be shown."""
+
 
 def stored(tables: PeerTables) -> Preferences:
     """What the person wants; the defaults where nothing that can be read is stored."""
     data = tables.settings.get(PREFERENCES_SETTING)
     try:
-        return Preferences() if data is None else msgspec.json.decode(data, type=Preferences)
+        found = Preferences() if data is None else msgspec.json.decode(data, type=Preferences)
     except msgspec.DecodeError:
         return Preferences()
+    if found.dnd_until is not None and found.dnd_until > LAST_TIME:
+        return msgspec.structs.replace(found, dnd_until=None)
+    return found
 
 
 def changed(before: Preferences, command: api.SetNotifications, who: str | None, wall: int) -> Preferences:
