@@ -57,6 +57,8 @@ class Desk:
         self.kept: list[str] = []
         self.forgotten = 0
         """How often what was typed was forgotten."""
+        self.unforgettable = ""
+        """Why it cannot be."""
         self.looks = True
         """Whether what is shown reaches the screen."""
         self.aside = at_once
@@ -82,8 +84,9 @@ class Desk:
     def clear(self) -> bool:
         return False
 
-    def forget(self, person: str) -> None:
+    def forget(self, person: str) -> str:
         self.forgotten += 1
+        return self.unforgettable
 
     def settle(self, seconds: float = 1.0) -> None:
         """Let everything happen that follows, and be seen."""

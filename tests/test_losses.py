@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from p2pchat import api
-from p2pchat.core.errors import NoSuchContact, UsageError, UserError
-from p2pchat.peer import revision
-from p2pchat.peer.forgetting import DAY, EVERY
+from p2pchat.core.errors import NoSuchContact, StoreFull, UsageError, UserError
+from p2pchat.peer import erasing, revision
+from p2pchat.peer.forgetting import AGAIN, DAY, EVERY
 from p2pchat.peer.inbox import Inbox
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
@@ -143,7 +143,11 @@ class ResendTests(LossTests):
         self.say("message 6")
         self.assertEqual(self.bob.texts()[-1], "message 6")
         self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=99)), api.Resent(count=6))
-        self.assertEqual(self.bob.texts()[4:], ["message 1", "message 5"], "the rest is there already")
+        self.assertEqual(
+            self.bob.texts()[4:],
+            ["message 1", "message 5"],
+            "the rest is there already",
+        )
         self.assertEqual(self.doubts(self.alice), [])
         self.assertEqual(
             [line.number for line in self.lines(self.alice, api.ShowLines(who="bob"))],
@@ -161,8 +165,15 @@ class ResendTests(LossTests):
         self.bob.crash()
         self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=2))
         self.assertEqual(self.alice.peer.people.person(self.bob.id).unsent, 2)
-        self.assertIn("may have left", self.alice.refuse(api.Cancel(who="bob", number=1), UserError))
-        self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=0), "it waits already")
+        self.assertIn(
+            "may have left",
+            self.alice.refuse(api.Cancel(who="bob", number=1), UserError),
+        )
+        self.assertEqual(
+            self.alice.do(api.Resend(who="bob", first=1, last=2)),
+            api.Resent(count=0),
+            "it waits already",
+        )
         self.alice.crash()
         self.alice = self.alice.again()
         self.bob = self.bob.again(store=NEW_STORE)
@@ -176,7 +187,8 @@ class ResendTests(LossTests):
         self.assertEqual(self.alice.do(api.Resend(who="bob", first=1, last=2)), api.Resent(count=2))
         self.assertEqual(self.bob.texts(), ["one", "two"])
         self.assertEqual(
-            self.shown(self.alice, api.ShowLines(who="bob")), ["alice#1 one delivered", "alice#2 two delivered"]
+            self.shown(self.alice, api.ShowLines(who="bob")),
+            ["alice#1 one delivered", "alice#2 two delivered"],
         )
 
     def test_rolled_back_after_it(self) -> None:
@@ -213,11 +225,20 @@ class FetchTests(LossTests):
         self.assertEqual(self.doubts(self.bob), [("alice", False, 1, 5)])
         self.bob.do(api.FetchHistory(who="alice"))
         said = [(event.text, event.number, event.history) for event in self.bob.told(api.Said)]
-        self.assertEqual(said, [("new", 6, False), *((f"message {number}", number, True) for number in range(1, 6))])
+        self.assertEqual(
+            said,
+            [
+                ("new", 6, False),
+                *((f"message {number}", number, True) for number in range(1, 6)),
+            ],
+        )
         (fetched,) = self.bob.told(api.HistoryFetched)
         self.assertEqual((fetched.count, fetched.complete), (5, True))
         self.assertEqual(self.doubts(self.bob), [])
-        self.assertEqual(self.texts_here(self.bob, "alice"), [*(f"message {number}" for number in range(1, 6)), "new"])
+        self.assertEqual(
+            self.texts_here(self.bob, "alice"),
+            [*(f"message {number}" for number in range(1, 6)), "new"],
+        )
         received = self.lines(self.bob, api.Receive(cursor="bot"))
         self.assertEqual([line.text for line in received], ["new"])
         self.assertEqual(len(self.lines(self.bob, api.Search(words="message"))), 5)
@@ -233,7 +254,10 @@ class FetchTests(LossTests):
         self.world.settle()
         old = [event.text for event in self.bob.told(api.Said) if event.history]
         self.assertEqual(old, [f"message {number}" for number in range(600)])
-        self.assertEqual([event.text for event in self.bob.told(api.Said) if not event.history], ["new"])
+        self.assertEqual(
+            [event.text for event in self.bob.told(api.Said) if not event.history],
+            ["new"],
+        )
 
     def test_what_is_deleted_there(self) -> None:
         """What the author has deleted does not come; the rest does, and people are told that it is not all."""
@@ -263,7 +287,10 @@ class FetchTests(LossTests):
         self.world.wait(60)
         if len(self.bob.texts()) < 300:
             self.bob.do(api.FetchHistory(who="alice"))
-        self.assertEqual(sorted(self.bob.texts()), sorted({f"message {number}" for number in range(300)}))
+        self.assertEqual(
+            sorted(self.bob.texts()),
+            sorted({f"message {number}" for number in range(300)}),
+        )
 
     def test_refused(self) -> None:
         """Without a link nobody can be asked."""
@@ -308,7 +335,10 @@ class ForgetTests(LossTests):
         self.say("three")
         self.assertEqual(self.bob.texts(), ["one", "two", "three"])
         self.assertEqual(self.texts_here(self.bob, "alice"), ["three"])
-        self.assertEqual([line.number for line in self.lines(self.bob, api.ShowLines(who="alice"))], [3])
+        self.assertEqual(
+            [line.number for line in self.lines(self.bob, api.ShowLines(who="alice"))],
+            [3],
+        )
 
     def test_what_waits_stays(self) -> None:
         """What waits to be delivered is kept until it is, and is said so."""
@@ -336,6 +366,134 @@ class ForgetTests(LossTests):
         self.say("five")
         self.assertEqual(self.texts_here(self.bob, "alice"), ["one", "four", "five"])
         self.assertEqual(self.alice.peer.people.person(self.bob.id).unsent, 0)
+
+    def test_interrupted(self) -> None:
+        """Wherever a process ended that was forgetting, the next one finishes it, by itself or when asked again."""
+        self.open()
+        self.say(*(f"zqsecret{number} of mine" for number in range(130)))
+        self.alice.crash()
+        whole = self.alice
+        for steps in range(20):
+            ended = self.interrupted(whole, api.Forget(who="bob"), steps)
+            self.alice = self.alice.again(database=self.left_behind())
+            if not ended:
+                break
+            if steps % 2:
+                self.alice.commands.look()
+            else:
+                self.forget(self.alice, "bob")
+            self.assert_gone()
+            self.alice.crash()
+        self.assertGreater(steps, 4)
+
+    def test_interrupted_by_age(self) -> None:
+        """So it is where what is too old was being deleted."""
+        self.open()
+        self.say(*(f"zqsecret{number} of mine" for number in range(130)))
+        self.world.wall += 10 * DAY
+        self.alice.crash()
+        whole = self.alice
+        for steps in range(20):
+            ended = self.interrupted(whole, api.SetRetention(days=5), steps)
+            self.alice = self.alice.again(database=self.left_behind())
+            if not ended:
+                break
+            self.alice.do(api.SetRetention(days=5))
+            self.alice.commands.look()
+            self.assert_gone()
+            self.alice.crash()
+        self.assertGreater(steps, 4)
+
+    def interrupted(self, whole: Node, command: api.Command, steps: int) -> bool:
+        """Execute a command at a process that ends after so many writes; whether that was before the command's end."""
+        database = self.copy(whole)
+        node = whole.again(database=database)
+        write = database.write
+        left = iter(range(steps))
+        self.patch(
+            database,
+            "write",
+            lambda *args, **named: Deferred() if next(left, None) is None else write(*args, **named),
+        )
+        done = Deferred.fromCoroutine(node.commands.execute(command))
+        node.crash()
+        self.cut = node
+        return not done.called
+
+    def left_behind(self) -> Database[PeerTables]:
+        """The files of the process that ended, and beside them the copy of an upgrade."""
+        database = self.copy(self.cut)
+        self.upgrade_copy(database).write_bytes(b"zqsecret")
+        return database
+
+    def upgrade_copy(self, database: Database[PeerTables]) -> Path:
+        return Path(f"{database.path}.version-1")
+
+    def assert_gone(self) -> None:
+        path = self.alice.database.path
+        files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", ".version-1")]
+        self.assertEqual(
+            [file.name for file in files if file.exists() and b"zqsecret" in file.read_bytes()],
+            [],
+        )
+        self.assertIsNone(self.successResultOf(self.alice.database.read(erasing.noted)))
+
+    def test_copy_that_cannot_be_removed(self) -> None:
+        """A trace that cannot be removed is named, once by itself; it is gone as soon as that is possible."""
+        self.open()
+        self.say("zqsecret")
+        copy = self.upgrade_copy(self.alice.database)
+        copy.mkdir()
+        self.assertIn(
+            f"the copy of {self.alice.database.path}",
+            self.forget(self.alice, "bob").traces,
+        )
+        for _ in range(3):
+            self.world.clock.advance(EVERY)
+            self.alice.commands.look()
+        (problem,) = [each.text for each in self.alice.told(api.Problem)]
+        self.assertIn("what was deleted is not gone yet: the copy of", problem)
+        copy.rmdir()
+        copy.write_bytes(b"zqsecret")
+        self.world.clock.advance(AGAIN)
+        self.alice.commands.look()
+        self.assert_gone()
+
+    def test_disk_that_is_full(self) -> None:
+        """Where there is no room to delete the rest, that is said, and it is deleted when there is."""
+        self.open()
+        self.say(*(f"zqsecret{number} of mine" for number in range(130)))
+        self.alice.commands.look()
+        write, full = (
+            self.alice.database.write,
+            StoreFull("no room on the disk; make room"),
+        )
+        left = iter(range(2))
+        self.patch(
+            self.alice.database,
+            "write",
+            lambda *args, **named: fail(full) if next(left, None) is None else write(*args, **named),
+        )
+        self.assertEqual(
+            self.alice.refuse(api.Forget(who="bob"), UserError),
+            "not all is deleted yet, the rest as soon as it can be: no room on the disk; make room",
+        )
+        self.patch(self.alice.database, "write", write)
+        self.world.clock.advance(AGAIN)
+        self.alice.commands.look()
+        self.assert_gone()
+
+    def test_what_comes_meanwhile_stays(self) -> None:
+        """What was said after an interrupted forgetting is not deleted by its end."""
+        self.open()
+        self.say("zqsecret")
+        self.alice.crash()
+        self.assertTrue(self.interrupted(self.alice, api.Forget(who="bob"), 1))
+        self.alice = self.alice.again(database=self.left_behind())
+        self.say("new")
+        self.alice.commands.look()
+        self.assert_gone()
+        self.assertEqual(self.texts_here(self.alice, "bob"), ["new"])
 
     def test_nothing_to_forget(self) -> None:
         """Where nothing was said nothing is deleted; somebody unknown cannot be forgotten."""
@@ -380,7 +538,10 @@ class RetentionTests(LossTests):
         self.pass_days(10)
         self.alice.do(api.SetRetention(days=None, who="bob"))
         self.alice.do(api.SetRetention(days=5))
-        self.assertEqual((self.texts_here(self.alice, "bob"), self.texts_here(self.alice, "carol")), (["to bob"], []))
+        self.assertEqual(
+            (self.texts_here(self.alice, "bob"), self.texts_here(self.alice, "carol")),
+            (["to bob"], []),
+        )
         self.alice.do(api.SetRetention(days=5, who="bob"))
         self.assertEqual(self.texts_here(self.alice, "bob"), [])
 

@@ -552,12 +552,26 @@ class ForgetCommandTests(RecallTests):
         desk.type("/search one")
         rows = desk.type("/forget bob yes")
         self.assertEqual(rows[:2], ["-- deleting what was said with bob ...", "-- 2 messages deleted"])
-        self.assertEqual(desk.forgotten, 1)
+        self.assertEqual(desk.forgotten, 2, "what was typed before, and meanwhile")
         self.assertIn("not in reach: what bob has", rows[2])
         self.assertEqual(desk.type("/history bob"), ["-- nothing was said in that chat so far"])
         self.assertEqual(desk.type("/search one")[0], "-- nothing was found")
         self.assertEqual(desk.type("/jump 1"), ["-- nothing was found yet; /search WORDS first"])
         self.assertEqual(len(self.texts_here(self.bob, "alice")), 2)
+
+    def test_what_is_not_gone(self) -> None:
+        """What is not gone yet is said, also of what was typed; which is forgotten first, whatever then happens."""
+        self.talked("one")
+        desk = self.desk()
+        desk.unforgettable = "what was typed in that chat cannot be deleted: Permission denied"
+        copy = Path(f"{self.alice.database.path}.version-1")
+        copy.mkdir()
+        rows = desk.type("/forget bob yes")
+        self.assertIn("-- not gone yet: the copy of", rows[2])
+        self.assertIn("Permission denied; say /forget again", rows[3])
+        self.patch(self.alice.database, "write", lambda *args, **named: Deferred())
+        desk.type("/forget bob yes")
+        self.assertEqual(desk.forgotten, 3)
 
     def test_retention(self) -> None:
         """/retention asks as well, deletes what is older, and is taken back with off."""

@@ -93,6 +93,18 @@ class TypedTests(SynchronousTestCase):
         self.assertEqual(other.lines(), ["stays", "/msgs", "/status"])
         self.assertEqual(self.files()[0].stat().st_mode & 0o777, 0o600)
 
+    def test_forgotten_after_a_kill(self):
+        """What a process that was killed left half-way of that chat's file goes with it, and of another's it stays."""
+        self.open(CAROL.id).add("stays")
+        for whose in self.files():
+            whose.with_name(f".{whose.name}.0123456789abcdef").write_text('\n"stays"')
+        other = self.open()
+        other.add("secret")
+        mine = next(path for path in self.files() if "secret" in path.read_text())
+        mine.with_name(f".{mine.name}.0123456789abcdef").write_text('\n"secret"')
+        forget_typed(self.state, BOB.id)
+        self.assertEqual([path.read_text() for path in self.files()], ['\n"stays"', '\n"stays"'])
+
     def test_damaged(self):
         """Half a line, other people's bytes and a directory in its place are left out, and nothing is raised."""
         recall = self.open()

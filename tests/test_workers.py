@@ -204,6 +204,22 @@ class Grouping(InlineTestCase):
         self.assertEqual(self.successResultOf(deferred), ["before"])
         self.assertEqual(self.disk.count("sync"), 0)
 
+    def test_a_long_read(self) -> None:
+        """What a long read keeps in the WAL is named, and is gone with the next transaction after it."""
+        executor = InlineExecutor()
+        self.patch(executor, "one_connection", False)
+        self.path = self.directory / "shared.db"
+        database = self.opened(executor)
+        reader = apsw.Connection(str(self.path))
+        reader.execute("BEGIN; SELECT * FROM line").fetchall()
+        self.successResultOf(database.write(adding("a"), scrub=True))
+        self.assertEqual(database.traces, f"{self.path}-wal is being read, as by a search or an export")
+        reader.execute("ROLLBACK")
+        self.successResultOf(database.write(adding("b")))
+        self.assertEqual(database.traces, "")
+        self.assertEqual(Path(f"{self.path}-wal").stat().st_size, 0)
+        reader.close()
+
     def test_a_disk_in_memory(self) -> None:
         """A database lives on a disk that is only simulated, over restarts, kills and upgrades."""
         disk = MemoryDisk()

@@ -165,6 +165,8 @@ class Forgotten(Tagged, frozen=True, kw_only=True):
     """Messages that stay until they are delivered; Forget again, or Cancel those that have not left."""
     out_of_reach: str
     """One line."""
+    traces: str = ""
+    """Where what was deleted lies still, one line; it is gone on with by itself, and by Forget. Empty: nowhere."""
 
 
 class Notifications(Tagged, frozen=True, kw_only=True):

@@ -3,17 +3,22 @@ Deleting what was said: a whole chat because its person says so, or what is olde
 
 Bytes go, ids stay (or what was deleted would come back); what waits to be delivered stays until it is. Each step is
 one short transaction, between which messages have their turn; at the end no trace is left in the database's files.
+What is interrupted is noted there (peer/erasing.py), and finished by whatever deletes next, or by the next start.
 """
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api import Problem
-from ..core.errors import UserError
+from ..core.errors import Reported, StoreError, UserError
 from ..storage.peer_tables import PeerTables
 from ..storage.remembered import EVERYWHERE
-from . import revision
+from . import erasing, revision
 from .environment import Environment
 
 DAY = 86_400_000
@@ -22,8 +27,26 @@ DAY = 86_400_000
 EVERY = 3_600.0
 """Seconds between two looks for what is too old."""
 
+AGAIN = 60.0
+"""Seconds after which what could not be finished is tried again."""
+
 _EVER = (1 << 62) - 1
 """A time, and an arrival number, beyond all others."""
+
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What forgetting did."""
+
+    count: int
+    """Messages that were deleted."""
+    waiting: int
+    """Those that stay, since they wait to leave."""
+    traces: str
+    """Where what was deleted lies still, and why; empty: nowhere."""
 
 
 class Forgetting:
@@ -35,21 +58,30 @@ class Forgetting:
         self._environment = environment
         self._due: float | None = None
         self._lock = DeferredLock()
+        self._told = ""
+        """Of which traces the person was told last."""
 
-    async def forget(self, wire: bytes) -> tuple[int, int]:
-        """Delete all of a conversation; how many messages that were, and how many stay since they wait to leave."""
+    async def forget(self, wire: bytes) -> Forgotten:
+        """Delete all of a conversation. Raises UserError; what is not deleted by then is deleted later."""
         me = self._environment.identity.id
         database = self._environment.database
         conversation = await database.read(lambda tables: tables.conversations.by_id(wire))
         if conversation is None:
-            return 0, 0
+            return Forgotten(0, 0, "")
         row = conversation.conversation
-        newest = await database.read(lambda tables: tables.entries.newest())
-        count = await self._exclusively(row, newest, _EVER)
-        waiting = await database.write(
-            lambda tables: (tables.doubts.forget(row), tables.lines.count_waiting(me, row))[1]
-        )
-        return count, waiting
+
+        def begin(tables: PeerTables) -> None:
+            tables.doubts.forget(row)
+            erasing.note(tables, (wire, tables.entries.newest()))
+
+        await database.write(begin)
+        try:
+            counts, traces = await self._exclusively(self._finish)
+            waiting = await database.read(lambda tables: tables.lines.count_waiting(me, row))
+        except StoreError as error:
+            told = f"not all is deleted yet, the rest as soon as it can be: {error}"
+            raise Reported(told, error.exit_code) from error
+        return Forgotten(counts.get(wire, 0), waiting, traces)
 
     def out_of_reach(self, name: str) -> str:
         """What forgetting cannot delete, in one line."""
@@ -71,11 +103,23 @@ class Forgetting:
         await self.enforce()
 
     def look(self) -> None:
-        """Once a second: enforce retention at the start, and every hour."""
+        """Once a second: at the start and every hour, finish what was interrupted, and enforce retention."""
         now = self._environment.clock.seconds()
         if self._due is None or now >= self._due:
             self._due = now + EVERY
-            Deferred.fromCoroutine(self.enforce()).addErrback(self._failed)
+            Deferred.fromCoroutine(self._go_on()).addErrback(self._failed)
+
+    async def _go_on(self) -> None:
+        if await self._environment.database.read(erasing.noted) is not None:
+            _, traces = await self._exclusively(self._finish)
+            self._tell(traces)
+        await self.enforce()
+
+    def _tell(self, traces: str) -> None:
+        """Say once that what was deleted is not gone."""
+        if traces and traces != self._told:
+            self._environment.emit(Problem(text=f"what was deleted is not gone yet: {traces}"))
+        self._told = traces
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(UserError):
@@ -98,30 +142,61 @@ class Forgetting:
         found = await self._environment.database.read(
             lambda tables: tables.lines.erasable(me, conversation, 0, _EVER, before, 1), long=True
         )
-        return await self._exclusively(conversation, _EVER, before, found[0][0] - 1, days) if found else 0
+        if not found:
+            return 0
 
-    async def _exclusively(
-        self, conversation: int, until: int, before: int, after: int = 0, days: int | None = None
-    ) -> int:
+        async def work() -> tuple[int, str]:
+            count = await self._erase(conversation, _EVER, before, found[0][0] - 1, days)
+            return count, (await self._finish())[1]
+
+        count, traces = await self._exclusively(work)
+        self._tell(traces)
+        return count
+
+    async def _exclusively(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """One deletion at a time; where one fails it is gone on with soon."""
         await self._lock.acquire()
         try:
-            return await self._erase(conversation, until, before, after, days)
+            return await work()
+        except UserError:
+            self._go_on_soon()
+            raise
         finally:
             self._lock.release()
 
-    async def _erase(self, conversation: int, until: int, before: int, after: int, days: int | None) -> int:
-        database, total = self._environment.database, 0
+    def _go_on_soon(self) -> None:
+        if self._due is not None:
+            self._due = min(self._due, self._environment.clock.seconds() + AGAIN)
+
+    async def _finish(self) -> tuple[dict[bytes, int], str]:
+        """Delete all that is noted; how many messages in which conversation, and where traces of them are left."""
+        database, counts = self._environment.database, dict[bytes, int]()
+        note = await database.read(erasing.noted)
+        if note is None:
+            return counts, ""
+        for wire, until in note.chats:
+            counts[wire] = await self._erase_chat(wire, until)
+        merging = await database.write(lambda tables: tables.search.merge(True))
+        while merging:
+            merging = await database.write(lambda tables: tables.search.merge(False))
+        await database.write(lambda tables: None, scrub=True)
+        if traces := database.traces:
+            self._go_on_soon()
+        else:
+            await database.write(erasing.gone)
+        return counts, traces
+
+    async def _erase_chat(self, wire: bytes, until: int) -> int:
+        conversation = await self._environment.database.read(lambda tables: tables.conversations.by_id(wire))
+        return 0 if conversation is None else await self._erase(conversation.conversation, until, _EVER)
+
+    async def _erase(self, conversation: int, until: int, before: int, after: int = 0, days: int | None = None) -> int:
+        total = 0
         while True:
             count, after = await self._erase_some(conversation, until, before, after, days)
             total += count
             if not after:
-                break
-        if total:
-            merging = await database.write(lambda tables: tables.search.merge(True))
-            while merging:
-                merging = await database.write(lambda tables: tables.search.merge(False))
-            await database.write(lambda tables: None, scrub=True)
-        return total
+                return total
 
     def _erase_some(
         self, conversation: int, until: int, before: int, after: int, days: int | None
@@ -131,7 +206,10 @@ class Forgetting:
         def erase(tables: PeerTables) -> tuple[int, int]:
             if days is not None and _days_of(tables.retentions.all(), conversation) != days:
                 return 0, 0  # the person has said otherwise since
-            return revision.erase(tables, me, conversation, after, until, before)
+            count, last = revision.erase(tables, me, conversation, after, until, before)
+            if count:
+                erasing.note(tables)
+            return count, last
 
         return self._environment.database.write(erase)
 

@@ -225,9 +225,14 @@ class HistoryCommands:
 
     async def _forget(self, who: str) -> Reply:
         identifier = self._someone(who)
-        count, waiting = await self._forgetting.forget(self._wire(identifier))
+        done = await self._forgetting.forget(self._wire(identifier))
         name = self._peer.people.person(identifier).name
-        return api.Forgotten(count=count, waiting=waiting, out_of_reach=self._forgetting.out_of_reach(name))
+        return api.Forgotten(
+            count=done.count,
+            waiting=done.waiting,
+            out_of_reach=self._forgetting.out_of_reach(name),
+            traces=done.traces,
+        )
 
     async def _set_retention(self, days: int | None, who: str) -> Reply:
         if days is not None and not 1 <= days <= MAX_DAYS:

@@ -57,6 +57,11 @@ class Database(Generic[TablesT]):
         return self._health.failed
 
     @property
+    def traces(self) -> str:
+        """Which files still hold what was deleted before the last `write` with `scrub`, one line; empty: none."""
+        return self._health.traces
+
+    @property
     def commits(self) -> int:
         """Transactions committed since `open`."""
         return self._health.commits
@@ -78,7 +83,7 @@ class Database(Generic[TablesT]):
         it alone and comes out here. Fails with `StoreFull` or another `StoreError` if it was not stored.
 
         `scrub`: what was deleted up to here leaves the files too (the WAL, copies made by upgrades), at once unless a
-        long read is under way.
+        long read is under way; `traces` then tells.
         """
         if not self._is_open:
             return fail(self._closed())

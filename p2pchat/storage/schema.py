@@ -151,9 +151,12 @@ def recovered_file(path: Path) -> Path:
 
 
 def remove_backups(path: Path) -> None:
-    """Drop the copies that upgrades made: they hold what was said before. Raises OSError."""
-    for copy in path.parent.glob(f"{path.name}.version-*"):
+    """Drop the copies that upgrades made, for good: they hold what was said before. Raises OSError."""
+    copies = list(path.parent.glob(f"{path.name}.version-*"))
+    for copy in copies:
         copy.unlink(missing_ok=True)
+    if copies:
+        sync_directory(path.parent)
 
 
 _NO_WAL = "the file system has no shared memory for SQLite's WAL; choose another directory with --state DIR"

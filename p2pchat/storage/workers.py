@@ -72,6 +72,8 @@ class Health:
     """Whether the file was made at this start."""
     commits: int = 0
     """Transactions that reached the disk."""
+    traces: str = ""
+    """Where what was deleted lies still, after it was tried to be gone, for a person; empty: nowhere."""
     waiting: int = 0
     """Writes whose Deferreds have not fired; counted on the reactor's thread alone."""
 
@@ -154,16 +156,20 @@ class WriteWorker(Generic[TablesT]):
 
     def _scrub(self) -> None:
         """Empty the WAL, which holds pages as they were before, and drop old copies of the database."""
+        traces: list[str] = []
         self.connection.set_busy_timeout(0)
         try:
             # Where a long read holds the WAL this is done after a later transaction: nothing waits for it here.
             self._scrub_due = not self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if self._scrub_due:
+                traces.append(f"{self._path}-wal is being read, as by a search or an export")
             if self._vfs is None:
                 remove_backups(self._path)
         except OSError as error:
-            self._log.warn("old copies of {path} could not be removed: {error}", path=str(self._path), error=str(error))
+            traces.append(f"the copy of {self._path} from before an upgrade cannot be removed ({error.strerror})")
         finally:
             self.connection.set_busy_timeout(BUSY_MILLISECONDS)
+        self._health.traces = "; ".join(traces)
 
     def _operate(self, batch: list[Job[TablesT]], more: Callable[[], Job[TablesT] | None]) -> None:
         end = self._seconds() + BATCH_SECONDS

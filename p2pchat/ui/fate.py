@@ -108,11 +108,13 @@ def doubt_lines(doubts: Iterable[api.DoubtRange]) -> list[str]:
 # --- what was deleted
 
 
-def forgotten(reply: api.Forgotten) -> list[str]:
-    """What was deleted, what stays, and what is out of reach."""
+def forgotten(reply: api.Forgotten, typed: str = "") -> list[str]:
+    """What was deleted, what stays, what is not gone yet (also what was `typed`, and why), and what is out of reach."""
     deleted = f"{count_of(reply.count)} deleted" if reply.count else "nothing was there to be deleted"
     stays = f"; what waits to be delivered stays until then ({reply.waiting})" if reply.waiting else ""
-    return [f"{deleted}{stays}", clean(reply.out_of_reach, Kind.LINE)]
+    traces = [f"not gone yet: {clean(reply.traces, Kind.LINE)}; it is tried again by itself"] if reply.traces else []
+    kept = [f"{clean(typed, Kind.LINE)}; say /forget again when that is mended"] if typed else []
+    return [f"{deleted}{stays}", *traces, *kept, clean(reply.out_of_reach, Kind.LINE)]
 
 
 def question(command: api.Forget | api.SetRetention, person: api.Person | None) -> list[str]:

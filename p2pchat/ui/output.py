@@ -78,8 +78,9 @@ class Output:
     def prompt_changed(self) -> None:
         """There is no prompt."""
 
-    def forget(self, person: str) -> None:
+    def forget(self, person: str) -> str:
         """What was written is its reader's."""
+        return ""
 
     def clear(self) -> bool:
         """Nothing is drawn."""

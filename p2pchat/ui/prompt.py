@@ -227,10 +227,9 @@ class Prompt(Service):
         self._in_terminal(self._clear)
         return not self.is_plain
 
-    def forget(self, person: str) -> None:
-        """What was typed in the chat with the id `person` cannot be called back any more, at any terminal."""
-        if self._writing is not None:
-            self._writing.forget(person)
+    def forget(self, person: str) -> str:
+        """What was typed in the chat with the id `person` cannot be called back at any terminal; else why it can."""
+        return "" if self._writing is None else self._writing.forget(person)
 
     def _in_terminal(self, function: Callable[[], None]) -> None:
         """Call something in the terminal's thread; not at all while there is no prompt to call it in."""

@@ -31,7 +31,7 @@ class Recall:
         held: api.Api,
         browser: Browser,
         say: Callable[..., None],
-        forget: Callable[[str], None],
+        forget: Callable[[str], str],
         aside: Aside,
         now: Callable[[], float],
     ) -> None:
@@ -98,12 +98,14 @@ class Recall:
         self._meanwhile(self._deleted(command, person))
 
     async def _deleted(self, command: api.Forget | api.SetRetention, person: api.Person | None) -> None:
+        if isinstance(command, api.Forget) and person is not None:
+            # First: whoever ends in between leaves what is not deleted to the peer, which finishes that by itself.
+            self._forget(person.id)
         reply = await self._api.execute(command)
         self._browser.clear()
         if isinstance(reply, api.Forgotten):
-            if person is not None:
-                self._forget(person.id)
-            self._say(*forgotten(reply))
+            typed = "" if person is None else self._forget(person.id)
+            self._say(*forgotten(reply, typed))
         elif isinstance(command, api.SetRetention):
             self._say(kept(command, person))
 

@@ -25,8 +25,8 @@ class Screen(Protocol):
     def keep(self, text: str) -> None:
         """A line was refused: give it back to whoever typed it."""
 
-    def forget(self, person: str) -> None:
-        """What was typed in the chat with the id `person` cannot be called back any more."""
+    def forget(self, person: str) -> str:
+        """What was typed in the chat with the id `person` cannot be called back any more; else why not, in words."""
 
     def clear(self) -> bool:
         """Clear what is shown, but for the input; false where nothing is drawn."""

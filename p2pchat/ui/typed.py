@@ -94,9 +94,13 @@ def forget_typed(state: Path, person: str | None) -> None:
     With it goes what was typed elsewhere and sent to a name: whose that was is not known any more. Raises OSError if
     it is there and cannot be deleted.
     """
-    _path_of(state, person).unlink(missing_ok=True)
+    own = _path_of(state, person)
+    own.unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         for path in (state / DIRECTORY).iterdir():
+            if path.name.startswith(f".{own.name}."):  # left by a process that was killed in `_replace`
+                path.unlink(missing_ok=True)
+                continue
             lines = list(_read(path))
             kept = [line for line in lines if not _TO_A_NAME.match(line)]
             if kept != lines:

@@ -9,7 +9,6 @@ changes the chat in the meantime is seen when the line is entered.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,11 +101,14 @@ class Writing:
         if not command:
             self.kept = ""
 
-    def forget(self, person: str) -> None:
-        """Forget what was typed in the chat with that id."""
+    def forget(self, person: str) -> str:
+        """Forget what was typed in the chat with that id; why that failed, or nothing."""
         self._drafts.pop(person, None)
-        with suppress(OSError):
+        try:
             forget_typed(self._state, person)
+        except OSError as error:
+            return f"what was typed in that chat cannot be deleted: {error.strerror}"
+        return ""
 
     def redraw(self) -> None:
         """Draw the input and the bar again."""
