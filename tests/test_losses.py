@@ -7,15 +7,18 @@ from twisted.internet.defer import Deferred, fail
 
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, StoreFull, UsageError, UserError
-from p2pchat.peer import erasing, revision
+from p2pchat.peer import commands as peer_commands, erasing, revision
 from p2pchat.peer.forgetting import AGAIN, DAY, EVERY
 from p2pchat.peer.inbox import Inbox
+from p2pchat.peer.timekeeping import CLOCK_SETTING
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
 from p2pchat.storage.remembered import StoredDoubt
 from tests.company import Node, open_database
 from tests.test_history import NOBODY, HistoryTests
+
+HOUR = 3_600.0
 
 NEW_STORE = b"a new database  "
 
@@ -49,6 +52,10 @@ class LossTests(HistoryTests):
             if Path(f"{source}{suffix}").exists():
                 Path(f"{path}{suffix}").write_bytes(Path(f"{source}{suffix}").read_bytes())
         return open_database(self, str(path))
+
+    def server_agrees(self, ahead: int = 0) -> None:
+        """A server's clock is with ours, or so many ms behind."""
+        self.patch(peer_commands, "told_by", lambda servers: [ahead])
 
     def texts_here(self, node: Node, who: str) -> list[str]:
         return [line.text for line in self.lines(node, api.ShowLines(who=who))]
@@ -388,6 +395,7 @@ class ForgetTests(LossTests):
 
     def test_interrupted_by_age(self) -> None:
         """So it is where what is too old was being deleted."""
+        self.server_agrees()
         self.open()
         self.say(*(f"zqsecret{number} of mine" for number in range(130)))
         self.world.wall += 10 * DAY
@@ -502,6 +510,10 @@ class ForgetTests(LossTests):
 
 
 class RetentionTests(LossTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server_agrees()
+
     def pass_days(self, days: int) -> None:
         self.world.wall += days * DAY
 
@@ -592,3 +604,115 @@ class RetentionTests(LossTests):
             self.alice.refuse(api.SetRetention(days=days), UsageError)
         self.alice.refuse(api.SetRetention(days=1, who=NOBODY), NoSuchContact)
         self.alice.refuse(api.SetRetention(days=1, who="bob"), UserError)
+
+
+class ClockTests(LossTests):
+    """What is deleted by a clock that was set."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open()
+        self.say("old")
+        self.run_for(3 * HOUR)
+        self.alice.do(api.SetRetention(days=7))
+        self.said_before = len(self.alice.told(api.Problem))
+
+    def run_for(self, seconds: float) -> None:
+        """Time goes by as both clocks have it."""
+        while seconds > 0:
+            self.world.clock.rightNow += AGAIN
+            self.world.wall += int(AGAIN * 1000)
+            seconds -= AGAIN
+            self.alice.commands.look()
+
+    def start_again(self) -> None:
+        self.alice.crash()
+        self.alice = self.alice.again()
+
+    def assert_kept(self) -> None:
+        self.assertEqual(self.texts_here(self.alice, "bob"), ["old"])
+
+    def problems(self) -> list[str]:
+        return [each.text for each in self.alice.told(api.Problem)]
+
+    def test_jump(self) -> None:
+        """While the clock is a year ahead, and no server is there, nothing is deleted, which is said once."""
+        self.world.wall += 365 * DAY
+        self.run_for(3 * HOUR)
+        self.assert_kept()
+        (problem,) = self.problems()
+        self.assertIn("clock is 365 days ahead", problem)
+
+    def test_jump_back(self) -> None:
+        """Once it is set right everything goes on, without a word more; a second jump is said again."""
+        for times in (1, 2):
+            self.world.wall += 365 * DAY
+            self.run_for(2 * HOUR)
+            self.world.wall -= 365 * DAY
+            self.run_for(2 * HOUR)
+            self.assertEqual(len(self.problems()), times)
+        self.assert_kept()
+        self.run_for(7 * 24 * HOUR)
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+
+    def test_server(self) -> None:
+        """A server that has the same time settles it, without a word; one that has another does not."""
+        self.world.wall += 365 * DAY
+        self.server_agrees(ahead=365 * DAY)
+        self.run_for(AGAIN)
+        self.assert_kept()
+        self.server_agrees()
+        self.run_for(AGAIN)
+        self.assertEqual((self.texts_here(self.alice, "bob"), self.problems()), ([], []))
+
+    def test_a_day_later(self) -> None:
+        """Without a server it is believed after a day of running, over restarts."""
+        self.world.wall += 365 * DAY
+        self.run_for(20 * HOUR)
+        self.start_again()
+        self.run_for(3 * HOUR)
+        self.assert_kept()
+        self.run_for(3 * HOUR)
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+
+    def test_restart(self) -> None:
+        """A clock that was set before a start, or is still wrong after it, is doubted just as well."""
+        for _ in range(3):
+            self.start_again()
+            self.world.wall += 365 * DAY
+            self.start_again()
+            self.run_for(3 * HOUR)
+            self.say("meanwhile")
+            self.assertIn("old", self.texts_here(self.alice, "bob"))
+            self.assertEqual(len(self.problems()), 1)
+
+    def test_first_start(self) -> None:
+        """A store of an older version knows at least when something came last."""
+        self.successResultOf(self.alice.database.write(lambda tables: tables.settings.delete(CLOCK_SETTING)))
+        self.alice.crash()
+        self.world.wall += 365 * DAY
+        self.alice = self.alice.again()
+        self.run_for(HOUR)
+        self.assert_kept()
+
+    def test_short_absence(self) -> None:
+        """Who was away for a week is not doubted."""
+        self.alice.crash()
+        self.world.wall += 7 * DAY
+        self.alice = self.alice.again()
+        self.alice.commands.look()
+        self.assertEqual((self.texts_here(self.alice, "bob"), self.problems()), ([], []))
+
+    def test_set_by_hand(self) -> None:
+        """Who sets it while the clock is doubted is told at once."""
+        self.world.wall += 365 * DAY
+        self.alice.do(api.SetRetention(days=1))
+        self.assert_kept()
+        self.assertEqual(len(self.problems()), 1)
+
+    def test_damaged(self) -> None:
+        """What is stored of the clock and makes no sense is left out."""
+        self.successResultOf(self.alice.database.write(lambda tables: tables.settings.set(CLOCK_SETTING, b"{")))
+        self.start_again()
+        self.run_for(HOUR)
+        self.assert_kept()

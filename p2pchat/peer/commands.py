@@ -28,6 +28,7 @@ from .link_commands import LinkCommands
 from .notifying import Notifying
 from .peer import Peer
 from .talk import Talk
+from .timekeeping import Timekeeping, told_by
 
 DEFAULT_LISTEN_PORT = 6666
 """Where a peer listens if an address is given without a port."""
@@ -58,7 +59,8 @@ class Commands:
         self._examination = examination
         self._links = LinkCommands(peer, self._someone)
         self._contacts = ContactCommands(peer, self._someone)
-        self._forgetting = Forgetting(peer.environment)
+        timekeeping = Timekeeping(peer.environment, lambda: told_by(peer.servers))
+        self._forgetting = Forgetting(peer.environment, timekeeping)
         self._history = HistoryCommands(peer, self._forgetting, self._someone)
 
     async def execute(self, command: Command) -> Reply:

@@ -15,11 +15,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api import Problem
+from ..api.health import span
 from ..core.errors import Reported, StoreError, UserError
 from ..storage.peer_tables import PeerTables
 from ..storage.remembered import EVERYWHERE
 from . import erasing, revision
 from .environment import Environment
+from .timekeeping import Timekeeping
 
 DAY = 86_400_000
 """Milliseconds."""
@@ -29,6 +31,11 @@ EVERY = 3_600.0
 
 AGAIN = 60.0
 """Seconds after which what could not be finished is tried again."""
+
+CLOCK_DOUBTED = (
+    "what is too old is not deleted: this machine's clock is {} ahead of when it was last known to be right, and no "
+    "server confirms it; check it with: date (after a day it is believed)"
+)
 
 _EVER = (1 << 62) - 1
 """A time, and an arrival number, beyond all others."""
@@ -54,12 +61,16 @@ class Forgetting:
 
     _log = Logger()
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, timekeeping: Timekeeping) -> None:
         self._environment = environment
+        self._timekeeping = timekeeping
         self._due: float | None = None
         self._lock = DeferredLock()
         self._told = ""
         """Of which traces the person was told last."""
+        self._doubted = 0
+        """How often nothing was deleted by age since the clock is doubted."""
+        self._doubt_told = False
 
     async def forget(self, wire: bytes) -> Forgotten:
         """Delete all of a conversation. Raises UserError; what is not deleted by then is deleted later."""
@@ -100,10 +111,11 @@ class Forgetting:
             tables.retentions.set(EVERYWHERE if conversation is None else conversation.conversation, days)
 
         await self._environment.database.write(store)
-        await self.enforce()
+        await self.enforce(waits=True)
 
     def look(self) -> None:
         """Once a second: at the start and every hour, finish what was interrupted, and enforce retention."""
+        self._timekeeping.look()
         now = self._environment.clock.seconds()
         if self._due is None or now >= self._due:
             self._due = now + EVERY
@@ -113,6 +125,7 @@ class Forgetting:
         if await self._environment.database.read(erasing.noted) is not None:
             _, traces = await self._exclusively(self._finish)
             self._tell(traces)
+        await self._timekeeping.begin()
         await self.enforce()
 
     def _tell(self, traces: str) -> None:
@@ -127,14 +140,31 @@ class Forgetting:
         else:
             self._log.failure("What is too old could not be deleted", failure)
 
-    async def enforce(self) -> int:
-        """Delete what is too old; how many messages that were. By this machine's clock."""
-        now = self._environment.wall()
+    async def enforce(self, waits: bool = False) -> int:
+        """
+        Delete what is too old; how many messages that were. By this machine's clock, while it can be believed.
+
+        `waits`: a person waits for it.
+        """
         limits = await self._environment.database.read(_limits)
-        count = 0
+        if not limits or not await self._may_judge(waits):
+            return 0
+        now, count = self._environment.wall(), 0
         for conversation, days in limits:
             count += await self._if_any(conversation, days, now - days * DAY)
         return count
+
+    async def _may_judge(self, waits: bool) -> bool:
+        """Whether the clock is believed. If it stays in doubt the person is told once: a server may need a moment."""
+        if await self._timekeeping.believed():
+            self._doubted, self._doubt_told = 0, False
+            return True
+        self._doubted += 1
+        if (waits or self._doubted > 1) and not self._doubt_told:
+            self._doubt_told = True
+            self._environment.emit(Problem(text=CLOCK_DOUBTED.format(span(self._timekeeping.off))))
+        self._go_on_soon()
+        return False
 
     async def _if_any(self, conversation: int, days: int, before: int) -> int:
         me = self._environment.identity.id
