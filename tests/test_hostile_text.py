@@ -31,6 +31,7 @@ from p2pchat.ui.tables import contact_table, peer_lines, roster_table, server_li
 from p2pchat.ui.transcript import Transcript
 from p2pchat.ui.words import Narrator
 
+from .appended import AtOnce
 from .hostile import Attack, frame
 from .liars import TIME, EvilServer, listing, signed_record
 from .rosters import identity
@@ -74,7 +75,7 @@ class Screen:
         self.rows: list[str] = []
         self.path = path
         self._narrator = Narrator()
-        self._transcript = Transcript(path, lambda: 1_790_000_000.0, self._failed)
+        self._transcript = Transcript(AtOnce(path), lambda: 1_790_000_000.0, self._failed)
         self._transcript.open()
         victim.test.addCleanup(self._transcript.close)
         victim.service.subscribe(self._show)

@@ -15,9 +15,11 @@ from p2pchat import api
 from p2pchat.config import PeerSettings
 from p2pchat.core.errors import StoreError, UserError
 from p2pchat.core.text import Kind, clean
+from p2pchat.ui import front
 from p2pchat.ui.front import FrontEnd
 from p2pchat.ui.transcript import Transcript
 from p2pchat.ui.words import short_id
+from tests.appended import AtOnce
 from tests.fake_api import BOB, CAROL, FakeApi, stored
 
 
@@ -50,7 +52,7 @@ class TranscriptTests(SynchronousTestCase):
     def setUp(self):
         self.path = Path(self.mktemp())
         self.failed = []
-        self.transcript = Transcript(self.path, lambda: 1_795_338_000.0, self.failed.append)
+        self.transcript = Transcript(AtOnce(self.path), lambda: 1_795_338_000.0, self.failed.append)
         self.addCleanup(self.transcript.close)
 
     def take(self, *events):
@@ -120,7 +122,7 @@ class TranscriptTests(SynchronousTestCase):
     def test_X6_no_text_imitates_a_record(self, texts):
         """Whatever is said, a reader finds exactly the messages that were said, cleaned."""
         path = Path(self.mktemp())
-        transcript = Transcript(path, lambda: 0.0, self.failed.append)
+        transcript = Transcript(AtOnce(path), lambda: 0.0, self.failed.append)
         transcript.open()
         for number, (mine, text) in enumerate(texts, 1):
             transcript.take((queued if mine else said)(text, number))
@@ -145,7 +147,7 @@ class TranscriptTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.transcript.catch_up(FakeApi())))
         self.assertTrue(self.path.read_text().startswith("half a li... [cut off]\n20"))
         new = Path(self.mktemp())
-        other = Transcript(new, lambda: 0.0, self.failed.append)
+        other = Transcript(AtOnce(new), lambda: 0.0, self.failed.append)
         other.open()
         other.close()
         self.assertEqual(stat.S_IMODE(new.stat().st_mode), 0o600)
@@ -153,22 +155,43 @@ class TranscriptTests(SynchronousTestCase):
     def test_cannot_open(self):
         """A file that cannot be opened is one line."""
         for path in (Path(self.mktemp()) / "no" / "such", Path(".")):
-            transcript = Transcript(path, lambda: 0.0, self.failed.append)
+            transcript = Transcript(AtOnce(path), lambda: 0.0, self.failed.append)
             self.assertIn("choose another file", str(self.assertRaises(StoreError, transcript.open)))
 
     def test_full_disk(self):
         """A disk that takes no more is told once, and nothing more is tried."""
-        transcript = Transcript(Path("/dev/full"), lambda: 0.0, self.failed.append)
+        transcript = Transcript(AtOnce(Path("/dev/full")), lambda: 0.0, self.failed.append)
         transcript.open()
         transcript.take(queued("a"))
         transcript.take(queued("b"))
         self.assertEqual(len(self.failed), 1)
         self.assertIn("No space left", str(self.failed[0]))
 
+    def test_no_room(self):
+        """What finds no room is counted, and said before what follows, which names its chat."""
+        file = AtOnce(self.path)
+        transcript = Transcript(file, lambda: 1_795_338_000.0, self.failed.append)
+        transcript.open()
+        transcript.take(queued("a"))
+        file.full = True
+        transcript.take(said("lost", who=CAROL))
+        transcript.take(queued("lost too", 2, who=CAROL))
+        file.full = False
+        transcript.take(said("found", 2, who=CAROL))
+        self.assertEqual(
+            self.texts()[2:],
+            ["-- 2 records are missing here", f"-- chat: carol ({short_id(CAROL.id)})", "carol#2: found"],
+        )
+        self.assertEqual(parse(self.path.read_text())[-1], ["carol", "carol", 2, "found"])
+        file.full = True
+        transcript.take(queued("lost", 3, who=CAROL))
+        transcript.close()
+        self.assertEqual(self.texts()[-1], "-- 1 record is missing here")
+
     def test_pipe(self):
         """It may be a pipe."""
         reading, writing = os.pipe()
-        transcript = Transcript(Path(f"/dev/fd/{writing}"), lambda: 0.0, self.failed.append)
+        transcript = Transcript(AtOnce(Path(f"/dev/fd/{writing}")), lambda: 0.0, self.failed.append)
         transcript.open()
         transcript.take(queued("a"))
         self.assertIn(b"alice#1: a\n", os.read(reading, 1000))
@@ -199,7 +222,7 @@ class ContinuedTests(SynchronousTestCase):
 
     def run_once(self, *events, meanwhile=()):
         """A process that writes these, and is killed."""
-        transcript = Transcript(self.path, lambda: 1_795_338_000.0, self.failed.append)
+        transcript = Transcript(AtOnce(self.path), lambda: 1_795_338_000.0, self.failed.append)
         transcript.open()
         for event in meanwhile:
             transcript.take(event)
@@ -315,13 +338,29 @@ class ContinuedTests(SynchronousTestCase):
         self.run_once(*self.store(stored(1, "a")))
         before = self.path.read_text()
         self.held.refuse[api.ShowArrivals] = UserError("the disk failed")
-        transcript = Transcript(self.path, lambda: 0.0, self.failed.append)
+        transcript = Transcript(AtOnce(self.path), lambda: 0.0, self.failed.append)
         transcript.open()
         transcript.take(said("b", 2))
         self.failureResultOf(Deferred.fromCoroutine(transcript.catch_up(self.held)), UserError)
         transcript.close()
         transcript.take(said("c", 3))
         self.assertEqual(self.path.read_text(), before)
+
+    def test_what_found_no_room(self):
+        """What was left out is written when the file is gone on with."""
+        self.run_once(*self.store(stored(1, "a")))
+        file = AtOnce(self.path)
+        transcript = Transcript(file, lambda: 1_795_338_000.0, self.failed.append)
+        transcript.open()
+        self.successResultOf(Deferred.fromCoroutine(transcript.catch_up(self.held)))
+        one, other, last = self.store(stored(2, "b"), stored(3, "c"), stored(4, "d", mine=True))
+        file.full = True
+        transcript.take(one)
+        transcript.take(other)
+        file.full = False
+        transcript.take(last)
+        transcript.close()
+        self.assertEqual(self.run_once()[-3:], [("bob", "alice", 4), ("bob", "bob", 2), ("bob", "bob", 3)])
 
 
 class FrontEndTests(SynchronousTestCase):
@@ -332,6 +371,7 @@ class FrontEndTests(SynchronousTestCase):
         path = Path(self.mktemp()).absolute()
         path.write_text("half a li")
         settings = PeerSettings(state=path.parent, transcript=path)
+        self.patch(front, "InThread", AtOnce)
         self.front = FrontEnd(settings, self.held, Clock(), lambda: 0.0, lambda *end: self.ended.append(end))
         self.begun = []
         self.front.caught_up = lambda: self.begun.append(True)

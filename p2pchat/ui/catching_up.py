@@ -8,7 +8,7 @@ added, as far as they are known now.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from p2pchat import api
 
@@ -74,10 +74,15 @@ class CatchingUp:
             return self._written.is_found or beyond >= LOOK_BACK
         return not self._written.records and not is_recent
 
-    async def run(self, write: Callable[[api.Event, float], None]) -> None:
-        """Give `write` what is lacking, as events, each with the time (seconds since 1970) at which it arrived."""
+    async def run(self, write: Callable[[api.Event, float], None], room: Callable[[], Awaitable[None]]) -> None:
+        """
+        Give `write` what is lacking, as events, each with the time (seconds since 1970) at which it arrived.
+
+        Before each page of them `room` is waited for.
+        """
         more = True
         while more:
+            await room()
             page = await self._page(after=self._end)
             for line in page.lines:
                 self._end = line.entry

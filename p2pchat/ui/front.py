@@ -27,6 +27,7 @@ from p2pchat.config import PeerSettings
 from p2pchat.core.errors import StoreError, UserError
 
 from .alerts import alert
+from .appending import InThread
 from .console import Console
 from .drawing import Origin, told
 from .lines import Lines
@@ -41,7 +42,7 @@ from .words import Narrator
 STANDARD_OUTPUT = 1
 
 FLUSH_WAIT = 3.0
-"""Seconds for which the end of the program waits until a pipe has taken what was written to it."""
+"""Seconds for which the end of the program waits until a pipe, or the transcript, has taken what was written to it."""
 
 Finish = Callable[[int, str], None]
 """Ends the process with a code and a last line."""
@@ -66,7 +67,9 @@ class FrontEnd(Service):
         self.wall = wall
         self.held = NamedApi(held)
         path = settings.transcript
-        self._transcript = Transcript(path, wall, self._transcript_failed) if path is not None else None
+        self._transcript = (
+            Transcript(InThread(path, reactor), wall, self._transcript_failed) if path is not None else None
+        )
         self._subscription: api.Subscription | None = None
         self._continuing: Deferred[None] | None = None
 
@@ -116,14 +119,23 @@ class FrontEnd(Service):
         self._log.info("the peer does not say who it is: {error!r}", error=failure.value)
 
     def stopService(self) -> "Deferred[None] | None":
-        """Close the transcript."""
+        """Close the transcript, once what happened is written there."""
         if self._continuing is not None:
             self._continuing.cancel()
         if self._subscription is not None:
             self._subscription.cancel()
-        if self._transcript is not None:
-            self._transcript.close()
-        return None
+        return None if self._transcript is None else self.within_reason(self._transcript.close())
+
+    def within_reason(self, written: "Deferred[None]") -> "Deferred[None]":
+        """Fires when that does, or after FLUSH_WAIT."""
+        late = Deferred[None]()
+        timer = self.reactor.callLater(FLUSH_WAIT, late.callback, None)
+
+        def over(_: object) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return DeferredList([written, late], fireOnOneCallback=True).addCallback(over)
 
     def _transcript_failed(self, error: Exception) -> None:
         """By default the end: a transcript with a hole is none."""
@@ -169,10 +181,10 @@ class AtTerminal(FrontEnd):
 
     def stopService(self) -> "Deferred[None] | None":
         """Give the terminal back."""
-        super().stopService()
+        closed = super().stopService()
         self._alerts.cancel()
         self._console.stop()
-        return self._prompt.stopService()
+        return _both(closed, self._prompt.stopService())
 
     def _alert(self, event: api.Event) -> None:
         if isinstance(event, api.Notice):
@@ -202,15 +214,7 @@ class _Piped(FrontEnd):
 
     def stopService(self) -> "Deferred[None] | None":
         """Let the reader have what was written."""
-        super().stopService()
-        written, late = self.output.stop(), Deferred[None]()
-        timer = self.reactor.callLater(FLUSH_WAIT, late.callback, None)
-
-        def over(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-
-        return DeferredList([written, late], fireOnOneCallback=True).addCallback(over)
+        return _both(super().stopService(), self.within_reason(self.output.stop()))
 
     def output_closed(self, error: OSError) -> None:
         """Standard output takes no more."""
@@ -296,6 +300,13 @@ class Unattended(_Piped):
     def _read_failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._log.info("standard input gives nothing more: {error!r}", error=failure.value)
+
+
+def _both(one: "Deferred[None] | None", other: "Deferred[None] | None") -> "Deferred[None] | None":
+    """Fires when both have; what is None has."""
+    if one is None or other is None:
+        return one if other is None else other
+    return DeferredList([one, other]).addCallback(lambda _: None)
 
 
 def front_end(

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pchat import api
 
+from .appending import IAppendReactor
 from .drawing import Line, Origin, note, told
 from .keys import Wishes
 from .overview import Part, changed_facts, fit
@@ -71,7 +72,7 @@ HUNG_UP = 128 + signal.SIGHUP
 """The exit code of who is left by their terminal, as the shell has it."""
 
 
-class IFrontReactor(IReactorCore, IReactorTime, IReactorThreads):
+class IFrontReactor(IAppendReactor, IReactorCore, IReactorThreads):
     """What front ends ask of the reactor."""
 
 

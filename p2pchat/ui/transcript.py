@@ -18,17 +18,21 @@ A file that is new, or empty, begins now. One that is gone on with is first comp
 there, of all chats, in order of arrival (ui/catching_up.py): a process may be killed between the two, and may run
 without a transcript. What happens meanwhile waits; nothing is written twice. Where the file ends is read from the file
 (ui/written.py). A last record that is torn is completed, or ends with `... [cut off]` where its end is not known.
+
+Where the file takes records too slowly (a pipe that nobody reads, a disk that hangs) those that find no room are left
+out, and `-- N records are missing here` stands in their place once there is room again.
 """
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
+
+from twisted.internet.defer import Deferred, succeed
 
 from p2pchat import api
 from p2pchat.core.errors import StoreError
 from p2pchat.core.text import Kind, clean, hang
 
+from .appending import Appending
 from .catching_up import CatchingUp
 from .drawing import FURTHER
 from .numbers import Numbers, write_numbers
@@ -42,17 +46,19 @@ def record(at: float, text: str) -> str:
 
 
 class Transcript:
-    """An open file; `open()` before anything else."""
+    """What is written to a file; `open()` before anything else."""
 
-    def __init__(self, path: Path, wall: Callable[[], float], failed: Callable[[StoreError], None]) -> None:
-        self._path = path
+    def __init__(self, file: Appending, wall: Callable[[], float], failed: Callable[[StoreError], None]) -> None:
+        self._file = file
         self._wall = wall
         self._failed = failed
         self._narrator = Narrator()
         self._chat: str | None = None
         self._arrived: float | None = None
         """When that arrived which is written late."""
-        self._descriptor: int | None = None
+        self._is_open = False
+        self._missing = 0
+        """Records that found no room since the last that did."""
         self._written: Written | None = None
         """The end of a file that is gone on with, until that has caught up."""
         self._waiting: list[api.Event] = []
@@ -62,32 +68,32 @@ class Transcript:
 
     def open(self) -> None:
         """Open or make the file; one that is gone on with takes events once it has caught up. Raises StoreError."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         try:
-            self._descriptor = os.open(self._path, flags, 0o600)
-            if size := os.fstat(self._descriptor).st_size:
-                begin = max(0, size - MOST_BYTES)
-                self._written = read_end(_read(self._descriptor, begin, size), begin == 0)
+            end = self._file.open(MOST_BYTES, self._broken)
         except OSError as error:
             raise self._error(error) from error
+        self._is_open = True
+        if end.data:
+            self._written = read_end(end.data, end.whole)
 
-    def close(self) -> None:
-        """Nothing more is written."""
+    def close(self) -> "Deferred[None]":
+        """Nothing more is taken; fires when what was taken is written, which is never if the file hangs."""
         self._written, self._waiting = None, []
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        if not self._is_open:
+            return succeed(None)
+        self._is_open = False
+        return self._file.close(self._made(self._missing_here()) if self._missing else b"")
 
     def own_id(self, identifier: str) -> None:
         """One's own id is known."""
         self._narrator.own_id = identifier
 
     def take(self, event: api.Event) -> None:
-        """Write what is to be written of an event; if that fails, say so once and write no more."""
+        """Write what is to be written of an event; if that fails, it is said once, and no more is written."""
         if self._written is not None:
             self._waiting.append(event)
         elif (left := self._left_of(event)) is not None:
-            self._try(lambda: self._write(left))
+            self._write(left)
 
     async def catch_up(self, held: api.Api) -> None:
         """
@@ -100,11 +106,12 @@ class Transcript:
             return
         lacking = self._lacking = CatchingUp(held, written)
         await lacking.find()
-        self._try(lambda: self._append(written.rest))
-        await lacking.run(self._write_late)
+        self._append(written.rest)
+        await lacking.run(self._write_late, self._file.room)
         waiting, self._written, self._waiting = self._waiting, None, []
         left = (event for each in waiting if (event := self._left_of(each)) is not None)
-        self._try(lambda: self._write_all([*lacking.receipts(), *left]))
+        for event in (*lacking.receipts(), *left):
+            self._write(event)
 
     def _left_of(self, event: api.Event) -> api.Event | None:
         """What was committed can be read before it is told: what was written late is not written again."""
@@ -112,23 +119,13 @@ class Transcript:
 
     def _write_late(self, event: api.Event, arrived: float) -> None:
         self._arrived = arrived
-        self._try(lambda: self._write(event))
+        self._write(event)
         self._arrived = None
 
-    def _write_all(self, events: Iterable[api.Event]) -> None:
-        for event in events:
-            self._write(event)
-
-    def _try(self, write: Callable[[], None]) -> None:
-        if self._descriptor is None:
-            return
-        try:
-            write()
-        except OSError as error:
-            self.close()
-            self._failed(self._error(error))
-
     def _write(self, event: api.Event) -> None:
+        if self._missing and self._file.has_room:
+            words, self._missing = self._missing_here(), 0
+            self._record(words)
         match event:
             case api.Queued(person=person, author=author):
                 self._message(person, f"{clean(author, Kind.NAME)}#{event.number}", event.text)
@@ -148,41 +145,41 @@ class Transcript:
                     self._note(about, line.text)
 
     def _message(self, person: api.Person, author: str, text: str) -> None:
-        self._turn_to(person)
-        self._record(f"{author}: {hang(text, FURTHER)}")
+        self._record(f"{author}: {hang(text, FURTHER)}", person)
 
     def _receipt(self, person: api.Person, what: str, numbers: tuple[int, ...]) -> None:
         self._note(person, f"{name_of(person)}: {what} {write_numbers(Numbers(numbers), most=None)}")
 
     def _note(self, person: api.Person | None, text: str) -> None:
-        if person is not None:
-            self._turn_to(person)
-        self._record(f"-- {text}")
+        self._record(f"-- {text}", person)
 
-    def _turn_to(self, person: api.Person) -> None:
-        if person.id != self._chat:
+    def _record(self, text: str, person: api.Person | None = None) -> None:
+        data = self._made(text)
+        if person is None or person.id == self._chat:
+            self._append(data)
+        elif self._append(self._made(f"-- chat: {name_of(person)} ({short_id(person.id)})") + data):
             self._chat = person.id
-            self._record(f"-- chat: {name_of(person)} ({short_id(person.id)})")
 
-    def _record(self, text: str) -> None:
+    def _missing_here(self) -> str:
+        return "-- 1 record is missing here" if self._missing == 1 else f"-- {self._missing} records are missing here"
+
+    def _made(self, text: str) -> bytes:
         at = self._wall() if self._arrived is None else self._arrived
-        self._append(record(at, text).encode("utf-8", "replace"))
+        return record(at, text).encode("utf-8", "replace")
 
-    def _append(self, data: bytes) -> None:
-        if self._descriptor is None:
-            return
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+    def _append(self, data: bytes) -> bool:
+        """Whether it was taken; once something was not, nothing is before that is said."""
+        if not self._is_open:
+            return False
+        if self._missing or not self._file.append(data):
+            self._missing += 1
+            return False
+        return True
+
+    def _broken(self, error: OSError) -> None:
+        if self._is_open:
+            self.close()
+            self._failed(self._error(error))
 
     def _error(self, error: OSError) -> StoreError:
-        return StoreError(f"cannot write the transcript {self._path}: {error.strerror}; choose another file")
-
-
-def _read(descriptor: int, begin: int, end: int) -> bytes:
-    """A part of a file, or as much of it as there is."""
-    parts = []
-    while begin < end and (data := os.pread(descriptor, end - begin, begin)):
-        parts.append(data)
-        begin += len(data)
-    return b"".join(parts)
+        return StoreError(f"cannot write the transcript {self._file.path}: {error.strerror}; choose another file")
