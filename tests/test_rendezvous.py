@@ -663,6 +663,22 @@ class HandleTests(SynchronousTestCase):
         self.assertTrue(self.join(CAROL, "carol").online)
         self.assertEqual((self.owner("carol"), len(self.server.handles)), (CAROL.id, 2))
 
+    def test_given_up_while_another_takes_its_place(self) -> None:
+        """A name that somebody is about to displace is not given up by its owner at the same time."""
+        self.patch(handles, "MAX_HANDLES_PER_PEER", 2)
+        self.patch(handles, "MAX_HANDLES", 2)
+        self.visit(ALICE, "one", 1)
+        self.join(ALICE, "two")
+        disk = self.slow_disk()
+        bob, alice = self.join(BOB, "bob"), self.server.connect(ALICE, handle="three", nonce=b"x" * 16)
+        alice.register(WALL + 9_999)
+        self.server.flush()
+        disk.work()
+        self.server.flush()
+        self.assertTrue(bob.online)
+        self.assertEqual((self.owner("one"), self.owner("two"), alice.bye), (None, ALICE.id, "full"))
+        self.assertTrue(self.join(ALICE, "two").connection.alive)
+
     def test_R1_displaced_only_if_it_is_stored(self) -> None:
         """Whose name was to go keeps it if the claim cannot be written, and waits for that if they come meanwhile."""
         self.patch(handles, "MAX_HANDLES", 1)

@@ -224,7 +224,7 @@ class HandleBook:
         return None if goes is None else {goes: self._claims[goes].peer}
 
     def _to_give_up(self, peer: bytes) -> str | None:
-        handles = self._by_peer.get(peer, ())
+        handles = [handle for handle in self._by_peer.get(peer, ()) if handle not in self._writing]
         if len(handles) < MAX_HANDLES_PER_PEER:
             return None
         return min(handles, key=lambda handle: (self._claims[handle].online, self._claims[handle].seen))
