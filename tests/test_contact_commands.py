@@ -245,6 +245,14 @@ class BlockTests(SlowDiskTests):
         for alice in (self.alice, self.after_a_start()):
             self.assertFalse(alice.peer.people.facts(self.bob.id).blocked)
 
+    def test_full_disk_and_the_consent_that_stood(self) -> None:
+        """The consent that stood does not come back with an unblock, however late the block was stored."""
+        self.alice.do(api.Connect(who=self.bob.written))
+        self.refused(api.Block(who=self.bob.written))
+        self.alice.do(api.Trust(who=self.bob.written))
+        self.after_a_start().do(api.Unblock(who=self.bob.written))
+        self.assertIsNone(self.facts().consent)
+
     def test_full_disk_while_another_change_is_on_its_way(self) -> None:
         """It holds also where the other change fails with it."""
         self.alice.knows(self.bob)

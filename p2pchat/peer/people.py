@@ -300,7 +300,7 @@ class People:
     async def block(self, identifier: bytes) -> None:
         """Let somebody in no more, from now on; raises StoreError where that holds, but cannot be stored."""
         self._end(identifier, blocking(self._environment.wall()))
-        await self._store(identifier, lambda tables, row: tables.consents.delete(row.contact))
+        await self._store(identifier, lambda tables, row: None)
 
     async def remove(self, identifier: bytes) -> None:
         """Keep somebody no longer as a contact, from now on; raises StoreError as `block` does."""
@@ -330,6 +330,8 @@ class People:
             known = tables.contacts.by_peer(identifier)
             row = known or tables.contacts.add(identifier, name, wall, listed=False)
             wanted = changed(learn(row), held.values())
+            if held:
+                tables.consents.delete(row.contact)
             result = operation(tables, row if wanted == row else tables.contacts.update(wanted))
             unchanged = not held and tables.contacts.by_peer(identifier) == known
             # All of them: somebody who was only met may have had to give way with the petname.
