@@ -5,9 +5,11 @@ import getpass
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,85 @@ class OwnProcessTests(SynchronousTestCase):
         process.stdout.close()
         self.assertEqual((process.stderr.read(), process.wait()), (b"", 141))
         process.stderr.close()
+
+
+class OutputTests(CliCase):
+    """Where standard output takes nothing: one line says so, and the exit code."""
+
+    def into(self, output: str, *words: object) -> tuple[int, str]:
+        """Exit code and standard error of the command, whose standard output is that file."""
+        err = io.StringIO()
+        self.patch(sys, "stderr", err)
+        with open(output, "w") as file:
+            self.patch(sys, "stdout", file)
+            try:
+                code = cli.main([str(word) for word in words])
+            except SystemExit as exit:
+                assert isinstance(exit.code, int)
+                code = exit.code
+        return code, err.getvalue()
+
+    def test_full(self) -> None:
+        """A full disk under the output is an error of every command that prints."""
+        self.serve(self.server_state, status=REPORT, show_roster={"type": "roster-rows", "number": 1, "rows": [ROW]})
+        self.serve(self.state, status=PEER, contacts={"type": "people", "people": []})
+        commands = ["--version", "send --help", "status", "status --json", "roster", "roster --json", "completion bash"]
+        commands += ["contact list", "server --print-unit", f"accept all --state {self.home / 'new'}"]
+        for command in commands:
+            code, err = self.into("/dev/full", *command.split())
+            self.assertEqual((code, err.count("\n")), (1, 1), (command, err))
+            self.assertIn("cannot write to standard output: No space left on device", err, command)
+
+    def test_full_behind_an_error(self) -> None:
+        """What else went wrong is said, and not that as well."""
+        code, err = self.into("/dev/full", "roster")
+        self.assertEqual((code, err.count("\n")), (6, 1), err)
+
+    def run_process(self, redirection: str, *words: str) -> tuple[int, str]:
+        """Exit code and standard error of a process, started by a shell."""
+        shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "p2pchat", *words]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment.pop("PYTHONUNBUFFERED", None)
+        run = subprocess.run(shell, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+        return run.returncode, run.stderr
+
+    def test_closed(self) -> None:
+        """So is an output that is closed; nothing that Python says at its end comes beside that."""
+        self.serve(self.server_state, status=REPORT)
+        for redirection, reason in ((">&-", "it is closed"), (">/dev/full", "No space left on device")):
+            code, err = self.run_process(redirection, "status")
+            self.assertEqual((code, err.count("\n")), (1, 1), err)
+            self.assertIn(f"cannot write to standard output: {reason}", err)
+
+    def test_closed_error(self) -> None:
+        """What is meant for standard error does not get into the output where that one is closed."""
+        output = self.home / "output"
+        self.assertEqual(self.run_process(f">{output} 2>&-", "roster"), (6, ""))
+        self.assertEqual(output.read_text(), "")
+
+    def test_interrupted_twice(self) -> None:
+        """Whoever presses Ctrl-C twice reads nothing of Python's, wherever the second comes."""
+        code = """
+            import os, signal, sys
+            from p2pchat import cli
+            from p2pchat.oneshot import running
+
+            def twice(options):
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                finally:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+            running.status = twice
+            code = cli.main()
+            os.kill(os.getpid(), signal.SIGINT)
+            sys.exit(code)
+        """
+        run = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), "status"],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        self.assertEqual((run.returncode, run.stdout, run.stderr), (-signal.SIGINT, "", ""))
 
 
 class DaemonTests(CliCase):

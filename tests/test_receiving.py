@@ -303,6 +303,17 @@ class FormTests(ReceiveCase):
             self.fails(1, "cannot write message 101 to the output", "recv", "--cursor", "bot")
         self.assertEqual(self.store.moved, [])
 
+    def test_closed_output(self) -> None:
+        """Where standard output is closed nothing is written, and so nothing is confirmed."""
+        self.start()
+        run = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&-', "sh", *P2PCHAT, "recv", "--cursor", "bot"],
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        self.assertEqual((run.returncode, run.stderr.count("\n")), (1, 1), run.stderr)
+        self.assertIn("cannot write message 101 to the output: it is closed", run.stderr)
+        self.assertEqual(self.store.moved, [])
+
     def test_nonblocking_pipe(self) -> None:
         """A pipe that somebody made non-blocking is written whole."""
         reading, writing = os.pipe()

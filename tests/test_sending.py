@@ -1,5 +1,6 @@
 """`p2pchat send`, against a peer that answers as the test wants."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2pchat import api
+from p2pchat import api, cli
 from p2pchat.api import MOST_SAID
 from p2pchat.api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer
 from p2pchat.core.identity import Identity, format_id
@@ -125,6 +126,19 @@ class ReachTests(SendCase):
         self.fails(3, "alice#13 is queued", "send", "bob", "hi", "--wait", "seen", "--timeout", "0.05")
         self.then[14] = [told("seen", 13, 14)]
         self.assertEqual(self.succeeds("send", "bob", "hi", "--wait", "seen"), "alice#14 seen\n")
+
+    def test_full_output(self) -> None:
+        """Where the number cannot be told, that it was sent is: nobody may send it once more."""
+        self.then[13] = [told("delivered", 13)]
+        self.start()
+        err = io.StringIO()
+        self.patch(sys, "stderr", err)
+        with open("/dev/full", "w") as full:
+            self.patch(sys, "stdout", full)
+            self.assertEqual(cli.main(["send", "bob", "hi"]), 1)
+        self.assertIn("No space left on device", err.getvalue())
+        self.assertIn("alice#13 delivered all the same", err.getvalue())
+        self.assertEqual(err.getvalue().count("\n"), 1)
 
     def test_says_that_it_waits(self) -> None:
         """A person is told what is waited for, once; a script is not."""

@@ -7,7 +7,7 @@ from ..api import ListPeople, People
 from ..core.errors import UserError
 from ..core.text import Kind, clean
 from ..net.local_client import LocalClient
-from .output import print_lines, state_of
+from .output import print_line, print_lines, state_of
 
 PATIENCE = 1.0
 """Seconds for the peer: somebody waits with a finger on the key."""
@@ -22,4 +22,4 @@ def completion(options: Namespace) -> None:
         return
     from ..manual.completion import script
 
-    print(script(options.shell), end="")
+    print_line(script(options.shell), end="")

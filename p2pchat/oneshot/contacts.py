@@ -7,7 +7,7 @@ from ..api import AddContact, Contacts, Done, People, Person, RemoveContact
 from ..core.errors import NotRunning
 from ..core.text import Kind, clean
 from ..ui.tables import contact_table
-from .output import client_of, print_json, print_lines, state_of
+from .output import client_of, print_json, print_line, print_lines, state_of
 
 
 def add(options: Namespace) -> None:
@@ -48,4 +48,4 @@ def remove(options: Namespace) -> None:
         from ..peer.offline import remove_contact
 
         remove_contact(state_of(options, "peer"), options.who)
-    print(f"{clean(options.who, Kind.LINE)} is no contact any more")
+    print_line(f"{clean(options.who, Kind.LINE)} is no contact any more")

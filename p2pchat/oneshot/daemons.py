@@ -14,14 +14,14 @@ from ..ui.questions import at_terminal
 from ..units import unit
 from .attaching import attach
 from .introduction import introduce
-from .output import state_of
+from .output import print_line, state_of
 
 
 def run_daemon(options: Namespace, typed: list[str]) -> None:
     """Run the role that the command names; `typed` is the whole command line, handed on as it is."""
     role: Role = options.command
     if options.print_unit:
-        print(unit(role, _twistd()), end="")
+        print_line(unit(role, _twistd()), end="")
     else:
         _become(role, typed[typed.index(role) + 1 :])
 
@@ -49,6 +49,9 @@ def run_own_peer(options: Namespace) -> None:
 
 
 def _become(role: Role, words: list[str]) -> None:
+    if sys.__stdout__ is None:
+        # It was closed. A daemon may run without an output, unlike a program that is asked for something.
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     if "twisted.internet.reactor" in sys.modules:
         # A reactor that has run does not run again, so begin anew; -P leaves the current directory off the path.
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from ..config import Role
 from ..core.errors import NotRunning, UserError
 from ..net.local_client import LocalClient
 from ..ui.findings import finding_lines
-from .output import print_json, print_lines, state_of
+from .output import print_aside, print_json, print_lines, state_of
 from .running import held
 from .server_doctor import examine_server
 
@@ -89,4 +89,4 @@ def _offline(state: Path) -> Sequence[Finding]:
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)
+        print_aside(text)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from ..core.errors import UserError
 from ..core.identity import short_id
 from ..ui.questions import ask_passphrase, read_passphrase
-from .output import state_of
+from .output import print_line, state_of
 
 
 def export_to_file(options: Namespace) -> None:
@@ -18,7 +18,8 @@ def export_to_file(options: Namespace) -> None:
     passphrase = _passphrase(options, twice=True)
     check_passphrase(passphrase)
     identity = export_identity(state_of(options, "peer"), options.file, passphrase)
-    print(f"wrote the identity {short_id(identity.id)} to {options.file}; nobody can open it without the passphrase")
+    written = f"wrote the identity {short_id(identity.id)} to {options.file}"
+    print_line(f"{written}; nobody can open it without the passphrase")
 
 
 def import_from_file(options: Namespace) -> None:
@@ -27,7 +28,7 @@ def import_from_file(options: Namespace) -> None:
 
     state = state_of(options, "peer")
     identity = import_identity(state, options.file, _passphrase(options, twice=False))
-    print(f"{state} is {short_id(identity.id)} from now on")
+    print_line(f"{state} is {short_id(identity.id)} from now on")
 
 
 def _passphrase(options: Namespace, *, twice: bool) -> str:

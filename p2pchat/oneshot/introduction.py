@@ -14,7 +14,7 @@ from ..core.errors import UserError
 from ..core.identity import JoinLink
 from ..ui.questions import Unanswered, ask
 from .joining import default_handle, find_server, join_server, parse_link
-from .output import state_of
+from .output import print_line, state_of
 
 if TYPE_CHECKING:
     from ..peer.offline import FoundServer
@@ -73,14 +73,14 @@ def accept(options: Namespace) -> None:
 
     state = state_of(options, "peer")
     after = standing(state) if options.whom is None else set_accept(state, options.whom)
-    print(after.accept or "ask at a terminal, contacts otherwise")
+    print_line(after.accept or "ask at a terminal, contacts otherwise")
 
 
 def tell(paragraphs: Sequence[str]) -> None:
     """Print them, broken between words."""
     width = min(WIDEST, shutil.get_terminal_size().columns - 1)
     for paragraph in paragraphs:
-        print(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False))
+        print_line(textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False))
 
 
 def _answered(question: str, default: str, read: Callable[[str], AnswerT]) -> AnswerT:
@@ -91,7 +91,7 @@ def _answered(question: str, default: str, read: Callable[[str], AnswerT]) -> An
         except Unanswered:
             raise
         except UserError as error:
-            print(error)
+            print_line(str(error))
 
 
 def _server(text: str) -> tuple[JoinLink, FoundServer] | None:

@@ -12,7 +12,7 @@ from ..core.errors import UsageError, UserError
 from ..core.identity import JoinLink, format_id, parse_join_link, short_id
 from ..core.text import handle_from
 from ..ui.questions import at_terminal, confirm
-from .output import state_of
+from .output import print_line, state_of
 
 if TYPE_CHECKING:
     from ..peer.offline import FoundServer
@@ -27,7 +27,7 @@ def join(options: Namespace) -> None:
     state = state_of(options, "peer")
     link = parse_link(options.link)
     join_server(state, link, find_server(link), options.name or standing(state).handle or default_handle())
-    print("start your peer with: p2pchat" + ("" if options.state is None else f" --state {state}"))
+    print_line("start your peer with: p2pchat" + ("" if options.state is None else f" --state {state}"))
 
 
 def find_server(link: JoinLink) -> FoundServer:
@@ -55,7 +55,7 @@ def join_server(state: Path, link: JoinLink, found: FoundServer, handle: str) ->
     from ..peer.offline import join
 
     join(state, link, handle, found)
-    print(f"joined the server {short_id(found.id)} at {_address(link)} as {handle}")
+    print_line(f"joined the server {short_id(found.id)} at {_address(link)} as {handle}")
 
 
 def default_handle() -> str:
@@ -77,8 +77,8 @@ def _probe(host: str, port: int) -> FoundServer:
 def _confirm(link: JoinLink, server: bytes, certified: bool) -> None:
     """Show who answered, and go on only if the person takes it for the right one."""
     known = "a trusted authority certified it" if certified else "compare it with what its operator says"
-    print(f"The server at {_address(link)} is {short_id(server)}; {known}.")
-    print(f"Its whole id: {format_id(server)}", flush=True)
+    print_line(f"The server at {_address(link)} is {short_id(server)}; {known}.")
+    print_line(f"Its whole id: {format_id(server)}", flush=True)
     if not at_terminal():
         whole = JoinLink(link.host, link.port, server)
         raise UsageError(f"there is no terminal to ask whether that is the right one; if it is: p2pchat join '{whole}'")

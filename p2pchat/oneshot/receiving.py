@@ -28,7 +28,7 @@ from ..net.local_client import LocalClient
 from ..ui.drawing import FURTHER
 from ..ui.transcript import record
 from ..ui.words import name_of
-from .output import client_of
+from .output import client_of, reason_of
 
 PAGE_LINES = 100
 """Messages asked for at once."""
@@ -226,7 +226,7 @@ class Receiving:
             raise
         except OSError as error:
             raise UserError(
-                f"cannot write message {line.entry} to the output: {error.strerror}; it and what follows come again"
+                f"cannot write message {line.entry} to the output: {reason_of(error)}; it and what follows come again"
             ) from None
 
 

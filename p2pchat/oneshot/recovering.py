@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import Role, default_state
 from ..core.errors import UserError
-from .output import print_lines
+from .output import print_line, print_lines
 
 ROLES: tuple[Role, ...] = ("peer", "server")
 
@@ -48,7 +48,7 @@ def _recover(state: Path, role: Role) -> None:
 
     found = (recover_peer if role == "peer" else recover_server)(state)
     if found is None:
-        print(f"the {role}'s database in {state} is in order; there is nothing to recover")
+        print_line(f"the {role}'s database in {state} is in order; there is nothing to recover")
         return
     lost = _counted(found.lost)
     unread = f"{found.damaged} rows could not be read" if found.damaged else ""

@@ -28,7 +28,7 @@ from ..core.text import Kind, clean
 from ..net.local_client import LocalClient
 from ..ui.changes import changes, describe
 from ..ui.tables import peer_lines, roster_table, server_lines
-from .output import client_of, print_json, print_lines, state_of
+from .output import client_of, print_json, print_line, print_lines, state_of
 
 STOP_TIMEOUT = 30.0
 """Seconds that a daemon is given to end: its own patience with links is 5 s, and the disk may be slow."""
@@ -91,7 +91,7 @@ def stop(options: Namespace) -> None:
         last = time.monotonic() + STOP_TIMEOUT
         client.wait_for_end(STOP_TIMEOUT)
         _wait_until_free(client.state, last)
-        print(f"stopped the {client.role} in {client.state}")
+        print_line(f"stopped the {client.role} in {client.state}")
 
     _each(options, end)
 
@@ -107,12 +107,12 @@ def _watch(server: LocalClient, rows: Sequence[RosterRow], *, as_json: bool) -> 
     while True:
         found = changes(before, rows)
         if drawn:
-            print(CLEAR_SCREEN + "\n".join(roster_table(rows)), flush=True)
+            print_line(CLEAR_SCREEN + "\n".join(roster_table(rows)), flush=True)
         elif as_json:
             print_json(found)
         else:
-            print_lines(map(describe, found))
-            sys.stdout.flush()
+            for change in found:
+                print_line(describe(change), flush=True)
         before = rows
         time.sleep(WATCH_INTERVAL)
         rows = _rows(server)

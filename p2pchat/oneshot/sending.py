@@ -39,7 +39,7 @@ from ..net.local_client import LocalClient
 from ..ui.numbers import Numbers, write_numbers
 from ..ui.splitter import Splitter
 from ..ui.words import name_of, not_taken, reason_of
-from .output import client_of
+from .output import client_of, print_aside, print_line
 
 MOST_BYTES = MAX_REQUEST_LINE - 1024
 """Of JSON of the texts in one command; the rest of its line is shorter than that."""
@@ -68,10 +68,18 @@ def send(options: Namespace) -> None:
         sending = Sending(peer, person, options.wait, options.timeout)
         sending.run(texts, STANDARD_INPUT if from_input else None)
     if sending.said:
-        print(f"{sending.named(sending.said)} {options.wait}")
+        _report(f"{sending.named(sending.said)} {options.wait}")
     if sending.replaced:
         words = f"{sending.replaced} pieces of the input were no UTF-8 and were sent as U+FFFD"
-        print(f"p2pchat: {words}", file=sys.stderr)
+        print_aside(f"p2pchat: {words}")
+
+
+def _report(outcome: str) -> None:
+    """Print it; nobody may send again because that did not work."""
+    try:
+        print_line(outcome, flush=True)
+    except UserError as error:
+        raise UserError(f"{error}; {outcome} all the same") from None
 
 
 def _messages(typed: str) -> list[str]:
@@ -179,7 +187,7 @@ class Sending:
         """To a person, who might think that nothing happens; once."""
         if not self._told and _person_reads():
             until = f"waiting until it is {self._wait}, at most {self._timeout:g} s"
-            print(f"p2pchat: {until}; it goes out also if you leave with Ctrl-C", file=sys.stderr)
+            print_aside(f"p2pchat: {until}; it goes out also if you leave with Ctrl-C")
         self._told = True
 
     def _read(self) -> Iterator[str]:
