@@ -22,6 +22,14 @@ async def wait(reactor):
     reactor.callLater(0, os.kill, os.getpid(), signal.SIGINT)
     await Deferred()
 
+async def cut(reactor):
+    from twisted.internet.defer import Deferred
+    cut = Deferred()
+    reactor.addSystemEventTrigger("during", "shutdown", cut.callback, None)
+    for _ in range(2):
+        reactor.callLater(0, os.kill, os.getpid(), signal.SIGINT)
+    await cut
+
 try:
     print(run_once({}))
 except BaseException as error:
@@ -31,12 +39,14 @@ except BaseException as error:
 
 class RunOnceTests(SynchronousTestCase):
     def outcome(self, main: str) -> str:
-        return subprocess.run(
+        run = subprocess.run(
             [sys.executable, "-c", PROGRAM.replace("{}", main)],
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        ).stdout.strip()
+        )
+        self.assertEqual(run.stderr, "")
+        return run.stdout.strip()
 
     def test_result(self) -> None:
         """What the coroutine returns is given back."""
@@ -49,3 +59,7 @@ class RunOnceTests(SynchronousTestCase):
     def test_interrupt(self) -> None:
         """Ctrl-C ends it as it ends any command."""
         self.assertEqual(self.outcome("wait"), "KeyboardInterrupt")
+
+    def test_interrupt_with_a_result(self) -> None:
+        """What comes of connections that Ctrl-C cut is no result, and nothing complains of a second one."""
+        self.assertEqual(self.outcome("cut"), "KeyboardInterrupt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from ..ui.questions import at_terminal, confirm
 from .output import print_line, state_of
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from ..peer.offline import FoundServer
 
 parse_link = parse_join_link
@@ -36,16 +39,11 @@ def find_server(link: JoinLink) -> FoundServer:
 
     Raises UserError, after which it may be called again with another link.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
     from ..peer.offline import FoundServer
 
     if link.server is not None:
         return FoundServer(link.server)
-    # In a process of its own: a reactor runs once in each, and somebody may have to try several addresses.
-    with ProcessPoolExecutor(1, get_context("fork")) as apart:
-        found = apart.submit(_probe, link.host, link.port).result()
+    found = _probe_apart(link.host, link.port)
     _confirm(link, found.id, found.certified)
     return found
 
@@ -64,6 +62,35 @@ def default_handle() -> str:
         return handle_from(getpass.getuser())
     except (KeyError, OSError):
         return handle_from("")
+
+
+def _probe_apart(host: str, port: int) -> FoundServer:
+    """Probe in a process of its own: a reactor runs once in each, and somebody may have to try several addresses."""
+    from multiprocessing import get_context
+
+    context = get_context("fork")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_probe_into, args=(sending, host, port), daemon=True)
+    process.start()
+    sending.close()
+    try:
+        found: FoundServer | UserError = receiving.recv()
+    except EOFError:  # Ctrl-C reaches that process too, and may be there first
+        raise KeyboardInterrupt from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(found, UserError):
+        raise found
+    return found
+
+
+def _probe_into(answer: Connection, host: str, port: int) -> None:
+    with suppress(KeyboardInterrupt):
+        try:
+            answer.send(_probe(host, port))
+        except UserError as error:
+            answer.send(error)
 
 
 def _probe(host: str, port: int) -> FoundServer:

@@ -3,10 +3,12 @@
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 ResultT = TypeVar("ResultT")
@@ -22,12 +24,19 @@ def run_once(main: Callable[[Any], Coroutine[Any, Any, ResultT]]) -> ResultT:
     running.seconds = time.monotonic
     results: list[ResultT | Failure] = []
 
-    def start() -> None:
-        deferred = Deferred.fromCoroutine(main(running))
-        deferred.addBoth(results.append)
-        deferred.addBoth(lambda _: running.stop())
+    def end(result: ResultT | Failure) -> None:
+        if leave():  # after Ctrl-C, what comes of the connections that were cut is no result
+            results.append(result)
 
-    running.callWhenRunning(start)
+    def leave() -> bool:
+        with suppress(ReactorNotRunning):
+            running.stop()
+            return True
+        return False
+
+    running.callWhenRunning(lambda: Deferred.fromCoroutine(main(running)).addBoth(end))
+    # The reactor's own handler would complain when Ctrl-C comes twice.
+    signal.signal(signal.SIGINT, lambda number, frame: running.callFromThread(leave))
     running.run()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not results:
