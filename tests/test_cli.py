@@ -13,6 +13,7 @@ import textwrap
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -589,6 +590,15 @@ class RunningTests(CliCase):
         self.fails(6, "neither a server nor a peer", "status")
         self.fails(6, "no peer runs", "status", "--state", self.home)
         self.fails(6, "neither", "stop")
+
+    @skipIf(os.geteuid() != 0, "only root can become somebody else")
+    def test_of_another_user(self) -> None:
+        """A directory that belongs to somebody else is one line, whatever is asked."""
+        self.serve(self.home / "x", status=PEER)
+        os.seteuid(65534)
+        self.addCleanup(os.seteuid, 0)
+        for words in ("status", "stop", "doctor", "doctor --server", "contact list", "accept", "notify", "recover"):
+            self.fails(1, f"{self.home / 'x'}", *words.split(), "--state", self.home / "x")
 
     def test_stop(self) -> None:
         """It is over when the daemon has let its directory go."""

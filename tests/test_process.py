@@ -189,6 +189,15 @@ class TwistdTests(SynchronousTestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         os.kill(self.detached_pid(), signal.SIGTERM)
 
+    def test_log_that_cannot_be_written(self):
+        """A log that cannot be opened is one line, daemonized or not."""
+        self.state.mkdir(mode=0o700)
+        (self.state / "log").mkdir()
+        for twistd in (["-n"], []):
+            result = self.run_twistd("--do", "done", twistd=twistd)
+            self.assertEqual((result.returncode, result.stdout, result.stderr.count("\n")), (1, "", 1), result.stderr)
+            self.assertIn(f"p2pchat-example: cannot write the log {self.state / 'log'}: Is a directory", result.stderr)
+
     def test_logfile_of_the_person_wins(self):
         """A log that was asked for goes where it was asked for."""
         self.run_twistd("--do", "done", twistd=("-n", "--logfile", "mine.log"))

@@ -1,5 +1,6 @@
 """`p2pchat link`, `roster`, `status`, `stop`: what a running server or peer is asked."""
 
+import os
 import sys
 import time
 from argparse import Namespace
@@ -158,4 +159,5 @@ def _done(client: LocalClient, action: Callable[[LocalClient], None]) -> bool:
 
 
 def _role_in(state: Path) -> Role:
-    return "server" if (state / "server.db").exists() else "peer"
+    # Path.exists() raises an error where one may not look.
+    return "server" if os.path.exists(state / "server.db") else "peer"

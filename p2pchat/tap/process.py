@@ -45,7 +45,7 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 from p2pchat import __version__
-from p2pchat.core.errors import UserError
+from p2pchat.core.errors import StateError, UserError
 from p2pchat.core.text import Kind, clean
 from p2pchat.storage.directory import StateDirectory
 
@@ -126,7 +126,7 @@ class DaemonOptions(usage.Options):
         if parent is None:
             return
         if not (parent["logfile"] or parent["logger"] or parent.get("syslog")):
-            self.log_file = self.state_directory.log_file
+            self.log_file = _checked_log(self.state_directory.log_file)
         if parent["pidfile"] == TWISTD_PID_FILE:
             parent["pidfile"] = "" if parent["nodaemon"] else str(self.state_directory.pid_file)
 
@@ -282,6 +282,19 @@ class LogOfFile:
     def flush(self) -> None:
         """Hand it to the system."""
         self._file.flush()
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        self._file.close()
+
+
+def _checked_log(path: Path) -> Path:
+    """Raises StateError where no log can be written."""
+    try:
+        LogOfFile(path).close()
+    except OSError as error:
+        raise StateError(f"cannot write the log {path}: {error.strerror}; move it away, or make it yours") from None
+    return path
 
 
 def _fork_and_wait(name: str, log_file: Path | None) -> int:
