@@ -156,6 +156,12 @@ class StoreTests(ExaminationCase):
         store = found["store"]
         self.assertEqual((store.state, store.text), ("failed", "peer.db cannot be read: look at the disk"))
 
+    def test_asked_anew(self) -> None:
+        """The database is read over a connection of this moment: an older one takes a merged index for damaged."""
+        with mock.patch.object(self.alice.database, "read", wraps=self.alice.database.read) as read:
+            self.assertEqual(self.look()["store"].state, "ok")
+        self.assertEqual(read.call_args.kwargs, {"long": True, "anew": True})
+
     def test_directory_gone(self) -> None:
         """A directory that cannot be looked at is a finding too."""
         with mock.patch.object(examination, "look_at", side_effect=PermissionError(13, "Permission denied")):

@@ -1,11 +1,17 @@
 """Whether a store is healthy: a good database and a damaged one, room, and permissions."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.storage.health import Integrity, look_at
+from p2pchat.storage.peer_tables import PEER_SCHEMA, PeerTables
+from p2pchat.storage.workers import Health, Job, ReadWorker, WriteWorker
 
 
 class IntegrityTests(SynchronousTestCase):
@@ -35,6 +41,37 @@ class IntegrityTests(SynchronousTestCase):
         self.file.write_bytes(data)
         fault = self.fault()
         self.assertNotEqual(fault, "")
+
+
+class SearcherTests(SynchronousTestCase):
+    """A connection that lives beside a writer."""
+
+    def setUp(self) -> None:
+        path, health = Path(self.mktemp()), Health()
+        self.writer = WriteWorker(path, PEER_SCHEMA, None, False, health, lambda: 0.0)
+        self.searcher = ReadWorker(path, PEER_SCHEMA, None, health, None)
+        for worker in (self.writer, self.searcher):
+            worker.open()
+            self.addCleanup(worker.close)
+
+    def do(self, worker: Any, operation: Callable[[PeerTables], Any], anew: bool = False) -> Any:
+        result: Deferred[Any] = Deferred()
+        worker.run(Job(operation, result, anew=anew), lambda: None)()
+        return self.successResultOf(result)
+
+    def index(self, entry: int, tables: PeerTables) -> None:
+        tables.search.add([(entry, f"one two {entry}")])
+
+    def test_index_that_was_merged(self) -> None:
+        """A full-text index that was written anew meanwhile is not taken for damaged by whoever asks anew."""
+        for entry in range(1, 100):
+            self.do(self.writer, partial(self.index, entry))
+        self.assertEqual(self.do(self.searcher, lambda tables: tables.search.find('"one"', 1, 1000)), [99])
+        while self.do(self.writer, lambda tables: tables.search.merge(True)):
+            pass
+        for _ in range(2):
+            self.assertEqual(self.do(self.searcher, lambda tables: tables.integrity.fault(), anew=True), "")
+        self.assertEqual(self.do(self.searcher, lambda tables: tables.search.find('"one"', 1, 1000)), [99])
 
 
 class RoomTests(SynchronousTestCase):

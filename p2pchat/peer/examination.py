@@ -109,7 +109,7 @@ class Examination:
                 raise StoreError(f"cannot use {directory}: {error.strerror}; see whether its disk is there") from None
             return tables.integrity.fault(), room
 
-        checked = database.read(check, long=True)
+        checked = database.read(check, long=True, anew=True)
         checked.addTimeout(CHECK_WITHIN, self._peer.environment.clock)
         try:
             fault, room = await checked

@@ -94,18 +94,21 @@ class Database(Generic[TablesT]):
         self._writes.submit(Job(operation, result, scrub))
         return result
 
-    def read(self, operation: Callable[[TablesT], ResultT], long: bool = False) -> Deferred[ResultT]:
+    def read(
+        self, operation: Callable[[TablesT], ResultT], long: bool = False, anew: bool = False
+    ) -> Deferred[ResultT]:
         """
         Run `operation` on a reader's thread; fires with its result.
 
         It sees one state of the database, which holds every write whose Deferred has fired. A `long` one (a
-        search, an export) has a thread and connection of its own and delays nobody.
+        search, an export) has a thread and connection of its own and delays nobody. `anew`: over a connection that
+        remembers nothing of what was written before, for whoever doubts what is there.
         """
         if not self._is_open:
             return fail(self._closed())
         result: Deferred[ResultT] = Deferred()
         lane = self._searches if long else self._reads
-        lane.submit(Job(operation, result))
+        lane.submit(Job(operation, result, anew=anew))
         return result
 
     def close(self) -> Deferred[None]:

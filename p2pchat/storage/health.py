@@ -12,7 +12,11 @@ from p2pchat.storage.mounts import network_file_system
 
 
 class Integrity:
-    """Asks SQLite, over a connection that is open."""
+    """
+    Asks SQLite, over a connection that is open.
+
+    One that read before others wrote may take their full-text index for damaged: to be asked anew (`Database.read`).
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -51,6 +51,8 @@ class Job(Generic[TablesT]):
     result: Deferred[Any]
     scrub: bool = False
     """Whether what it deletes is to be gone from the disk, and not from the tables alone."""
+    anew: bool = False
+    """Whether it is to read over a connection that was opened just now."""
     value: Any = None
     error: Exception | None = None
 
@@ -274,6 +276,8 @@ class ReadWorker(Generic[TablesT]):
             job.error = store_error(apsw.InterruptError(), str(self._path))
             return job.fire
         try:
+            if job.anew:
+                self._reopen()
             self._end()  # the last one, where that failed
             self._connection.execute("BEGIN")
             job.value = job.operation(self._tables)
@@ -296,6 +300,12 @@ class ReadWorker(Generic[TablesT]):
         """Close the connection, if it is our own."""
         if self._writer is None:
             self._connection.close()
+
+    def _reopen(self) -> None:
+        before = self._connection
+        self.open()
+        if self._connection is not before:
+            before.close()
 
     def _end(self) -> None:
         if self._connection.in_transaction:
