@@ -286,6 +286,8 @@ class Node:
         self.policy = policy
         self.host = host
         self.events: list[Event] = []
+        self.heard = True
+        """Whether a front end gets the events."""
         self.running = True
         self.sweep = Sweep(world.clock)
         self.dialler = MemoryDialler(self)
@@ -299,6 +301,7 @@ class Node:
             wall=lambda: world.wall,
             random=self._random.randbytes,
             emit=self.events.append,
+            heard=lambda: self.heard,
             store=store or identity.id[:16],
             nonce=nonce or number.to_bytes(16, "big"),
         )

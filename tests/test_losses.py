@@ -10,6 +10,7 @@ from p2pchat.core.errors import NoSuchContact, StoreFull, UsageError, UserError
 from p2pchat.peer import commands as peer_commands, erasing, revision
 from p2pchat.peer.forgetting import AGAIN, DAY, EVERY
 from p2pchat.peer.inbox import Inbox
+from p2pchat.peer.settlement import SENT_AGAIN
 from p2pchat.peer.timekeeping import CLOCK_SETTING
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
@@ -111,6 +112,15 @@ class ResetTests(LossTests):
         self.assertEqual((first, last), (3, 4))
         self.assertEqual(self.doubts(self.bob), [])
 
+    def test_nobody_to_tell(self) -> None:
+        """Where no front end is there, a reader keeps it for the next one that asks, also over a start."""
+        self.bob.heard = False
+        self.roll_back()
+        self.assertEqual(self.doubts(self.bob), [("alice", False, 3, 4)])
+        self.bob.crash()
+        self.bob = self.bob.again()
+        self.assertEqual(self.doubts(self.bob), [("alice", False, 3, 4)])
+
     def test_a_reader_that_dies_before_it_tells(self) -> None:
         """What a reader could not tell before it died it has when it is back."""
         dying = self.bob
@@ -134,6 +144,32 @@ class ResetTests(LossTests):
         self.roll_back()
         self.assertEqual(len(self.bob.told(api.Doubt)), 1)
         self.assertEqual([each[2:] for each in self.doubts(self.bob)], [(4, 4)])
+
+
+class RolledBackReaderTests(LossTests):
+    """Bob goes back to an older database: what he lost of alice's is sent again, and she is told that it was lost."""
+
+    def roll_back(self) -> None:
+        self.open()
+        self.say("one", "two")
+        older = self.copy(self.bob)
+        self.say("three")
+        self.bob.crash()
+        self.bob = self.bob.again(database=older)
+        self.bob.knows(self.alice)
+        self.world.wait(60)
+        self.assertEqual([doubt.explanation for doubt in self.alice.told(api.Doubt)], [SENT_AGAIN])
+
+    def test_told_and_forgotten(self) -> None:
+        """Once she was told there is nothing to decide."""
+        self.roll_back()
+        self.assertEqual(self.doubts(self.alice), [])
+
+    def test_nobody_to_tell(self) -> None:
+        """Where no front end is there, it is kept for the next one that asks."""
+        self.alice.heard = False
+        self.roll_back()
+        self.assertEqual(self.doubts(self.alice), [("bob", True, 3, 3)])
 
 
 class ResendTests(LossTests):

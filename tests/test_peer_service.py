@@ -9,6 +9,8 @@ from unittest import SkipTest
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from p2pchat import api
@@ -34,7 +36,7 @@ class Running:
         self.service = service
         self.events: list[Event] = []
         self.stopped = False
-        service.subscribe(self.events.append)
+        self.subscription = service.subscribe(self.events.append)
 
     @property
     def address(self) -> str:
@@ -362,6 +364,31 @@ class EndTests(PeerServiceTests):
         failing.cancel()
         self.assertEqual(heard, [])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    async def test_doubts_without_a_front_end(self) -> None:
+        """A doubt is in the log at once; one that the store cannot hold waits for the next front end."""
+        alice = await self.peer("alice")
+        assert alice.service.peer is not None
+        environment = alice.service.peer.environment
+        self.assertTrue(environment.heard())
+        alice.subscription.cancel()
+        self.assertFalse(environment.heard(), "what tells of messages is no front end")
+        bob = api.Person(id="bob's id", name="bob")
+        kept, stored = (
+            api.Doubt(person=bob, mine=True, first=first, last=first, explanation="reset") for first in (0, 7)
+        )
+        with capturedLogs() as logs:
+            environment.emit(kept)
+            environment.emit(stored)
+        self.assertEqual([log["log_level"] for log in logs], [LogLevel.warn] * 2)
+        self.assertIn("our messages #7 to #7 of the chat with bob's id ('bob'): reset", formatEvent(logs[1]))
+        await deferLater(reactor, 0)
+        for told in ([kept], []):
+            heard: list[Event] = []
+            listening = alice.service.subscribe(heard.append)
+            await deferLater(reactor, 0)
+            self.assertEqual([event for event in heard if isinstance(event, api.Doubt)], told)
+            listening.cancel()
 
     async def test_look_that_fails(self) -> None:
         """A bug in what is done every second does not end it."""

@@ -315,12 +315,13 @@ class Chat:
         self._outbox.waiting.become(settled.unsent, settled.unsent_bytes)
         for first, last, explanation in settled.doubts:
             self._doubt(first, last, explanation, explanation == settlement.LOST_THERE, now)
+        heard = environment.heard()
         if selected is self._selected:
             exchange.resume(settled.own)
             self._outbox.pump()
         if settled.delivered:
             await self._tell_delivered(settled.delivered, now)
-        if settled.until_told:
+        if settled.until_told and heard:
             await environment.database.write(lambda tables: settlement.forget_told(tables, two, settled.until_told))
 
     def _doubt(self, first: int, last: int, explanation: str, waits: bool, now: int) -> None:

@@ -26,6 +26,8 @@ class Environment:
     """So many random bytes."""
     emit: Callable[[Event], None]
     """Tells every front end."""
+    heard: Callable[[], bool] = field(default=lambda: True, kw_only=True)
+    """Whether there is a front end that is told."""
     store: bytes
     """The id of our store, 16 bytes."""
     nonce: bytes = field(default=b"")

@@ -67,7 +67,7 @@ class Inbox:
                 reach(Point.RECEIVED_COMMITTED)
                 self._tell(stored, now)
                 reach(Point.RECEIVED_TOLD)
-                if until_told:
+                if until_told and environment.heard():
                     self._run(self._forget_told(until_told))
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)

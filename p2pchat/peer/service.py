@@ -21,7 +21,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Command, Event, Problem, Reply, Say, SayAll, Stopping
+from ..api import Command, Doubt, Event, Problem, Reply, Say, SayAll, Stopping
 from ..config import AcceptWhom, PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
@@ -56,6 +56,9 @@ from .server_link import ServerLink
 ABORTED_WITHIN = 1.0
 """Seconds in which the reactor tells of connections that were aborted."""
 
+
+MOST_UNTOLD = 20
+"""Doubts without numbers that wait for a front end; all are in the log."""
 
 NEW_DATABASE = (
     "the database in {} is new, and the key there is older: contacts, servers and messages from before are not in it; "
@@ -97,6 +100,10 @@ class PeerService(MultiService):
         self._programs: list[Programs] = []
         self._local: LocalService | None = None
         self._listeners: list[Listening] = []
+        """Front ends."""
+        self._within: list[Listening] = []
+        """Those that tell nobody of a doubt."""
+        self._untold: deque[Doubt] = deque(maxlen=MOST_UNTOLD)
         self._events: deque[Event] = deque()
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
@@ -131,11 +138,27 @@ class PeerService(MultiService):
         """Call `listener` with every event from now on; see `p2pchat.api.Api`."""
         listening = Listening(listener, self._listeners)
         self._listeners.append(listening)
+        while self._untold:
+            self._queue(self._untold.popleft())
         return listening
 
     def _emit(self, event: Event) -> None:
-        if self._silent:
-            return
+        if type(event) is Doubt:
+            self._note(event)
+        if not self._silent:
+            self._queue(event)
+
+    def _note(self, doubt: Doubt) -> None:
+        """Nobody may be there to be told; what has numbers is in the store until somebody is."""
+        self.log.warn(
+            "In doubt: {whose} messages #{first} to #{last} of the chat with {id} ({name!r}): {explanation}",
+            whose="our" if doubt.mine else "their", first=doubt.first, last=doubt.last, id=doubt.person.id,
+            name=doubt.person.name, explanation=doubt.explanation,
+        )  # fmt: skip
+        if not doubt.first and not self._listeners:
+            self._untold.append(doubt)
+
+    def _queue(self, event: Event) -> None:
         if not self._events:
             self._reactor.callLater(0, self._tell)
         self._events.append(event)
@@ -143,7 +166,7 @@ class PeerService(MultiService):
     def _tell(self) -> None:
         events, self._events = self._events, deque()
         for event in events:
-            for listening in list(self._listeners):
+            for listening in [*self._within, *self._listeners]:
                 try:
                     listening.tell(event)
                 except Exception:
@@ -192,7 +215,7 @@ class PeerService(MultiService):
         self._programs = [hooks, desktop]
         notifying = Notifying(environment, hooks, desktop)
         await notifying.load()
-        self.subscribe(notifying.take)
+        self._within.append(Listening(notifying.take, self._within))
         self._commands = Commands(
             peer,
             lambda: self._on_stop(),
@@ -234,6 +257,7 @@ class PeerService(MultiService):
             wall=lambda: int(time.time() * 1000),
             random=os.urandom,
             emit=self._problems.emit,
+            heard=lambda: bool(self._listeners) and not self._silent,
             store=store,
             nonce=os.urandom(16),
         )
