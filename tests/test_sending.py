@@ -123,7 +123,8 @@ class ReachTests(SendCase):
         """With --wait seen, delivered is not enough."""
         self.then[13] = [told("delivered", 13)]
         self.start()
-        self.fails(3, "alice#13 is queued", "send", "bob", "hi", "--wait", "seen", "--timeout", "0.05")
+        words = ("bob", "hi", "--wait", "seen", "--timeout", "0.05")
+        self.fails(3, "alice#13 is delivered\n", "send", *words)
         self.then[14] = [told("seen", 13, 14)]
         self.assertEqual(self.succeeds("send", "bob", "hi", "--wait", "seen"), "alice#14 seen\n")
 
@@ -139,6 +140,17 @@ class ReachTests(SendCase):
         self.assertIn("No space left on device", err.getvalue())
         self.assertIn("alice#13 delivered all the same", err.getvalue())
         self.assertEqual(err.getvalue().count("\n"), 1)
+
+    def test_not_all_seen(self) -> None:
+        """Of several that are not seen in time it says which of them are delivered, and which are on our disk alone."""
+        self.then[14] = [told("seen", 13), told("delivered", 14)]
+        self.start()
+        self.feed(b"one\ntwo\nthree\n")
+        words = ("send", "bob", "-", "--wait", "seen", "--timeout", "0.05")
+        self.fails(3, "1 of 3 are queued on this disk, and go out when the two peers meet; the rest is", *words)
+        self.then = {16: [told("delivered", 16, 17)]}
+        self.feed(b"four\nfive\n")
+        self.fails(3, "all 2 are delivered, and 2 of them not seen", *words)
 
     def test_says_that_it_waits(self) -> None:
         """A person is told what is waited for, once; a script is not."""

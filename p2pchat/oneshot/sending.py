@@ -118,6 +118,7 @@ class Sending:
         self._wait = wait
         self._timeout = timeout
         self._reached = Numbers()
+        self._delivered = Numbers()
         self._texts: deque[str] = deque()
         self._unanswered = 0
         """Messages of the one command that is not answered: nothing may go out behind a refused one."""
@@ -224,6 +225,8 @@ class Sending:
         person: Person | None = event.person
         if person is None or person.id != self._person.id:
             return
+        if isinstance(event, Delivered | Seen):
+            self._delivered.update(event.numbers)
         match event:
             case Delivered(numbers=numbers) if self._wait != "seen":
                 self._reach(numbers)
@@ -247,9 +250,10 @@ class Sending:
 
     def _lacking(self) -> int:
         """How many have not got as far as is waited for."""
-        if self._wait == "queued":
-            return 0
-        return len(self.said) - sum(self._among_said(first, last) for first, last in self._reached.ranges())
+        return 0 if self._wait == "queued" else self._not_in(self._reached)
+
+    def _not_in(self, numbers: Numbers) -> int:
+        return len(self.said) - sum(self._among_said(first, last) for first, last in numbers.ranges())
 
     def _among_said(self, first: int, last: int) -> int:
         return sum(max(0, min(last, end) - max(first, begin) + 1) for begin, end in self.said.ranges())
@@ -265,6 +269,11 @@ class Sending:
             return "nothing was sent"
         if not self._lacking():
             return f"what was sent is {self._wait}: {self.named(self.said)}"
-        if len(self.said) == 1:
-            return f"{self.named(self.said)} is queued on this disk, and goes out when the two peers meet"
-        return f"{self._lacking()} of {len(self.said)} are queued on this disk, and go out when the two peers meet"
+        queued, count = self._not_in(self._delivered), len(self.said)
+        if count == 1:
+            then = "queued on this disk, and goes out when the two peers meet" if queued else "delivered"
+            return f"{self.named(self.said)} is {then}"
+        if not queued:
+            return f"all {count} are delivered, and {self._lacking()} of them not seen"
+        rest = "; the rest is delivered" if queued < count else ""
+        return f"{queued} of {count} are queued on this disk, and go out when the two peers meet{rest}"
