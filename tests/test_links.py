@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from p2pchat import api
 from p2pchat.core.errors import EndCode
@@ -11,7 +12,9 @@ from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, e
 from p2pchat.core.states import State
 from p2pchat.core.trust import Policy
 from p2pchat.net import connection as links_connection
+from p2pchat.net.connection import Connection
 from p2pchat.peer.link import MOST_WAITING
+from p2pchat.peer.pursuit import LASTED
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA
@@ -68,10 +71,12 @@ class StoreTests(WorldTests):
         near.dials(far)
         self.world.settle()
         self.assertEqual(len(far.told(api.Problem)), 1)
+        self.world.wait(300)
+        self.assertLessEqual(len(near.dialler.dialled), 45, "who has no room is dialled more and more rarely")
         self.assertIn("no room on the disk", far.told(api.Problem)[0].text)
         self.assertEqual(self.flushLoggedErrors(), [])
         disk.full = False
-        self.world.wait(5)
+        self.world.wait(31)
         near.do(api.Say(who="far", text="let in"))
         self.assertEqual(far.texts(), ["let in"])
 
@@ -503,6 +508,35 @@ class GoodbyeTests(WorldTests):
             self.far.say(Accept(scope="once"))
             self.node.do(api.Close(who="bob"))
             self.world.wait(6)
+
+    def test_F11_link_after_link(self) -> None:
+        """Who takes every link and ends it at once is dialled more and more rarely, not several times a second."""
+        say = self.far.received
+
+        def say_and_end(connection: Connection, message: Any) -> None:
+            say(connection, message)
+            if isinstance(message, Accept):
+                self.far.connection.send(Bye(code="internal"))
+
+        self.far.received = say_and_end  # type: ignore[method-assign]
+        self.node.run(self.node.peer.want(self.far.identity.id, typed=[self.far.address]))
+        self.world.wait(60)
+        first = len(self.node.dialler.dialled)
+        self.assertGreaterEqual(first, 4)
+        self.world.wait(600)
+        self.assertLessEqual(len(self.node.dialler.dialled) - first, 60, "that is once in ten seconds, on average")
+        self.far.received = say  # type: ignore[method-assign]
+        self.world.wait(31)
+        self.far.say(Accept(scope="once"))
+        self.world.wait(LASTED)
+        self.assertEqual(self.dials_within(1), 1, "a link that lasted is dialled again at once")
+
+    def dials_within(self, seconds: float) -> int:
+        """How often it dials in the seconds after their link broke."""
+        before = len(self.node.dialler.dialled)
+        self.far.hang_up()
+        self.world.wait(seconds, step=0.1)
+        return len(self.node.dialler.dialled) - before
 
     def test_closed_counts_though_another_link_is_there(self) -> None:
         """Who closes has closed the chat, whichever of several links the word came over."""

@@ -7,7 +7,19 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.messages import Address
-from p2pchat.peer.pursuit import FIRST_WAIT, LONGEST_WAIT, QUIET_FOR, STAGGER, Backoff, DialRecord, Pursuit, Target
+from p2pchat.peer.pursuit import (
+    FIRST_WAIT,
+    HINTS_BURST,
+    HINTS_RATE,
+    LASTED,
+    LONGEST_WAIT,
+    QUIET_FOR,
+    STAGGER,
+    Backoff,
+    DialRecord,
+    Pursuit,
+    Target,
+)
 
 BOB, EVE = b"b" * 32, b"e" * 32
 ONE, TWO, THREE = (Address(host=f"10.0.0.{number}", port=6666) for number in (1, 2, 3))
@@ -26,13 +38,25 @@ class BackoffTests(SynchronousTestCase):
         backoff = Backoff(lambda: next(fractions))
         self.assertEqual([backoff.next() for _ in range(3)], [0.0, 0.5, 0.5])
 
-    def test_reset(self) -> None:
-        """After a link was up waits are short again."""
+    def test_link_that_lasted(self) -> None:
+        """After a link that lasted waits are short again, and after no other."""
         backoff = Backoff(lambda: 1.0)
         for _ in range(5):
             backoff.next()
-        backoff.reset()
+        backoff.ended(LASTED - 0.1)
+        self.assertEqual(backoff.next(), 16.0)
+        backoff.ended(LASTED)
         self.assertEqual(backoff.next(), FIRST_WAIT)
+
+    def test_give_back(self) -> None:
+        """A wait that nobody had to wait is the next one as well, also at the longest."""
+        backoff = Backoff(lambda: 1.0)
+        waits = []
+        for _ in range(9):
+            waits.append(backoff.next())
+            backoff.next()
+            backoff.give_back()
+        self.assertEqual(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0])
 
 
 class DialRecordTests(SynchronousTestCase):
@@ -184,8 +208,41 @@ class PursuitTests(SynchronousTestCase):
         self.assertGreater(gaps[-1], 7)
         self.pursuit.stop()
 
+    def test_F11_link_after_link(self) -> None:
+        """Who says hello and ends every link at once is dialled after waits that double, like who says nothing."""
+        self.pursuit.start()
+        times: list[float] = []
+        while len(times) < 10:
+            self.clock.advance(0.1)
+            if len(self.dialled) > len(times):
+                times.append(self.clock.seconds())
+                self.pursuit.reached(ONE)
+                self.pursuit.reached(None)
+                self.pursuit.ended(0.1)
+                self.pursuit.resume()
+        gaps = [round(later - earlier) for earlier, later in pairwise(times)]
+        self.assertEqual(gaps[1:], [1, 2, 4, 8, 16, 30, 30, 30])
+        self.pursuit.stop()
+        self.assert_quiet()
+
+    def test_hints_are_bounded(self) -> None:
+        """Whatever a server says of somebody, and however often, they are dialled sooner only now and then."""
+        self.targets = [Target(ONE, typed=True)]
+        for _ in range(6):
+            self.pursuit._backoff.next()
+        self.pursuit.resume()
+        for _ in range(10_000):
+            self.clock.advance(0.01)
+            self.fail_all()
+            self.pursuit.hint()
+        self.assertGreaterEqual(len(self.dialled), 3)
+        self.assertLessEqual(len(self.dialled), HINTS_BURST + 100 * HINTS_RATE + 100 / LONGEST_WAIT)
+        self.pursuit.stop()
+        self.pursuit.hint()
+        self.assert_quiet()
+
     def test_connected_is_not_reached(self) -> None:
-        """TCP that connects resets no wait: only a hello does."""
+        """TCP that connects resets no wait: only a link that lasts does."""
         self.targets = [Target(ONE, typed=True)]
         self.pursuit.start()
         for _ in range(200):
@@ -196,6 +253,7 @@ class PursuitTests(SynchronousTestCase):
         count = len(self.dialled)
         self.assertLess(count, 9)
         self.pursuit.reached(ONE)
+        self.pursuit.ended(LASTED)
         self.pursuit.resume()
         self.clock.advance(FIRST_WAIT)
         self.clock.advance(0)
@@ -238,7 +296,7 @@ class PursuitTests(SynchronousTestCase):
         self.assert_quiet()
 
     def test_start_again(self) -> None:
-        """The person's word starts a round at once, and leaves one timer."""
+        """The person's word starts a round at once, with short waits behind it, and leaves one timer."""
         self.targets = []
         self.pursuit.start()
         self.advance(20)
@@ -246,7 +304,8 @@ class PursuitTests(SynchronousTestCase):
         self.pursuit.start()
         self.clock.advance(0)
         self.assertEqual(len(self.dialled), 1)
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        [timer] = self.clock.getDelayedCalls()
+        self.assertAlmostEqual(timer.getTime() - self.clock.seconds(), FIRST_WAIT + STAGGER)
         self.pursuit.stop()
         self.assert_quiet()
 

@@ -39,6 +39,7 @@ from p2pchat.net.incidents import IncidentLog
 from p2pchat.net.listener import ListenerFactory
 from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, ServerDiallerTLS
 from p2pchat.peer.dial_back import ANSWER_WITHIN
+from p2pchat.peer.pursuit import LASTED
 from p2pchat.peer.server_link import MAX_COUNTER_TRIES, REFUSED_WAIT, ServerLink
 from p2pchat.server.handles import HandleBook
 from p2pchat.server.rendezvous import Rendezvous, RendezvousFactory
@@ -599,6 +600,61 @@ class LossTests(ServerLinkTests):
         self.assertLessEqual(len(self.states()), 3, "told of every dial")
         self.far.listen()
         self.world.wait(31)
+        self.assertEqual(self.states()[-1], ("online", ""))
+
+    def ends_every_link(self) -> None:
+        """The server takes us, and says goodbye."""
+        self.far.on_register = lambda register: self.far.say(
+            Registered(handle="alice", expires=30), Bye(code="leaving")
+        )
+
+    def keeps_links(self) -> None:
+        """The server takes us."""
+        self.far.on_register = lambda register: self.far.say(Registered(handle="alice", expires=30))
+
+    def test_F11_link_after_link(self) -> None:
+        """A server that takes us and then ends every link is dialled more and more rarely; one that lasted at once."""
+        self.ends_every_link()
+        self.start()
+        self.world.wait(60)
+        first = len(self.alice.dialler.dialled)
+        self.assertGreaterEqual(first, 4)
+        self.world.wait(600)
+        self.assertLessEqual(len(self.alice.dialler.dialled) - first, 60, "that is once in ten seconds, on average")
+        self.keeps_links()
+        self.world.wait(31 + LASTED)
+        self.assertEqual(self.states()[-1], ("online", ""))
+        before = len(self.alice.dialler.dialled)
+        self.far.links[-1].abort()
+        self.world.wait(1, step=0.1)
+        self.assertEqual(len(self.alice.dialler.dialled) - before, 1)
+
+    def test_goodbye_counts_at_once(self) -> None:
+        """A server that says goodbye and leaves its socket open is lost at once, and dialled again as it goes."""
+        self.start()
+        [wire] = self.world.wires
+        self.far.say(Bye(code="leaving"))
+        wire.move(wire.listening)
+        self.assertEqual(self.states()[-1], ("lost", "leaving"))
+        wire.cut = True
+        self.world.wait(2, step=0.1)
+        self.assertEqual(self.states()[-1], ("online", ""))
+        self.world.wait(10)
+        self.assertEqual(len(self.alice.dialler.dialled), 2)
+        self.assertEqual(len(self.alice.sweep.connections), 1)
+        self.assertEqual([state for state, _ in self.states()], ["online", "lost", "online"])
+
+    def test_reconnect_after_short_links(self) -> None:
+        """The person's word dials at once, however long the waits became."""
+        self.ends_every_link()
+        self.start()
+        self.world.wait(100)
+        self.keeps_links()
+        self.assertTrue(self.link.reconnect(named=True))
+        self.world.settle()
+        self.assertEqual(self.states()[-1], ("online", ""))
+        self.assertTrue(self.link.reconnect(named=True))
+        self.world.wait(1, step=0.1)
         self.assertEqual(self.states()[-1], ("online", ""))
 
     def test_heartbeat(self) -> None:

@@ -116,6 +116,7 @@ class Link:
         """Fires when the far side's hello came, or the link is over."""
         self.waits_since = 0.0
         """When the last step towards an open link was made, in the clock's seconds."""
+        self._greeted_at = 0.0
         self._company = company
         self._trips = RoundTrips(company.seconds)
         self._over = False
@@ -208,6 +209,10 @@ class Link:
         """Seconds since the far side was heard."""
         return 0.0 if self._session is None else self._session.silence(self._company.seconds())
 
+    def lasted(self) -> float:
+        """Seconds since the far side's hello came."""
+        return self._company.seconds() - self._greeted_at
+
     def measure(self) -> "Deferred[float | None]":
         """How many seconds an answer takes; fires with None where the link is over, or ends before."""
         if not self.alive or self._session is None or self._connection is None or not self._session.may_send(Ping):
@@ -252,7 +257,7 @@ class Link:
         match message:
             case Hello():
                 self.hello = message
-                self.waits_since = self._company.seconds()
+                self.waits_since = self._greeted_at = self._company.seconds()
                 if message.version < VERSION:
                     self.close(EndCode.VERSION)
                 else:

@@ -275,6 +275,8 @@ class Peer:
             self._address_failed(link, ending)
         if talk is None:
             return
+        if link.hello is not None:
+            talk.pursuit.ended(link.lasted())
         others = self.links.of(link.id)
         if ending.by_them and (code is EndCode.CLOSED or (code in OVER_FOR_GOOD and not others)):
             self._run(self._end(link.id, code.value))
@@ -331,8 +333,8 @@ class Peer:
         self._run(self.rosters.keep(link.server.id, change.rows))
         for identifier in [*(row.id for row in change.rows), *change.gone]:
             talk = self._talks.get(identifier)
-            if talk is not None and talk.wanted and talk.pursuit.dialling:
-                talk.pursuit.hurry()
+            if talk is not None and talk.wanted:
+                talk.pursuit.hint()
             if not first and identifier != self.environment.identity.id:
                 self.environment.emit(PresenceChanged(person=self.people.person(identifier)))
 

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from ..core.budget import Budget
 from ..core.messages import Address
 
 FIRST_WAIT = 0.5
@@ -26,22 +27,42 @@ STAGGER = 0.3
 QUIET_FOR = 10.0
 """Seconds between two dials to an address and port that has not yet completed a hello with that id."""
 
+LASTED = 10.0
+"""Seconds that a link must have been up for the waits to be short again: who ends each at once is not hammered."""
+
+HINTS_RATE, HINTS_BURST = 0.1, 3.0
+"""How often what others say of somebody makes us dial them sooner: so many times a second, and at once."""
+
 
 class Backoff:
     """Waits that double, each multiplied by a random number from 0 to 1 ("full jitter")."""
 
     def __init__(self, fraction: Callable[[], float]) -> None:
         self._fraction = fraction
-        self._wait = FIRST_WAIT
+        self._wait = self._last = FIRST_WAIT
 
     def next(self) -> float:
         """Seconds to wait now."""
-        wait, self._wait = self._wait, min(self._wait * 2, LONGEST_WAIT)
-        return wait * self._fraction()
+        self._last, self._wait = self._wait, min(self._wait * 2, LONGEST_WAIT)
+        return self._last * self._fraction()
+
+    def give_back(self) -> None:
+        """Nobody has to wait what was given last."""
+        self._wait = self._last
 
     def reset(self) -> None:
-        """A link was up: start again with short waits."""
-        self._wait = FIRST_WAIT
+        """Start again with short waits."""
+        self._wait = self._last = FIRST_WAIT
+
+    def ended(self, lasted: float) -> None:
+        """
+        A link that was up for so many seconds is over: after one that lasted the waits are short again.
+
+        A link that opened is no reason yet: whoever ends every one of them, or must since its disk is full, would be
+        dialled several times a second for ever.
+        """
+        if lasted >= LASTED:
+            self.reset()
 
 
 class DialRecord:
@@ -101,9 +122,11 @@ class Pursuit:
         self._starts: list[IDelayedCall] = []
         self._began = -FIRST_WAIT
         """When the last round began."""
+        self._hints = Budget(HINTS_RATE, HINTS_BURST, clock.seconds())
 
     def start(self) -> None:
-        """Dial now, and again until somebody is reached."""
+        """The person's word: dial now, and again until somebody is reached."""
+        self._backoff.reset()
         self._rest()
         self._round()
 
@@ -122,8 +145,18 @@ class Pursuit:
         """The right key answered (there, if we dialled), and its hello came."""
         if address is not None:
             self._record.proved(self._identifier, address)
-        self._backoff.reset()
+            if self._timer is not None:
+                self._backoff.give_back()
         self.stop()
+
+    def ended(self, lasted: float) -> None:
+        """A link, on which their hello came so many seconds ago, is over."""
+        self._backoff.ended(lasted)
+
+    def hint(self) -> None:
+        """Others say that they may be reached now: hurry, but not as often as that is said."""
+        if self._timer is not None and self._hints.spend(self._clock.seconds()):
+            self.hurry()
 
     def hurry(self) -> None:
         """There is reason to think that they can be reached now: wait no longer than the shortest wait."""

@@ -20,6 +20,7 @@ from ..core.messages import (
     DIAL_BACK,
     VERSION,
     Address,
+    Bye,
     Changes,
     Declined,
     DialBack,
@@ -87,10 +88,14 @@ class ServerLink(LinkKeeper):
         self._host = host
         self._backoff = Backoff(environment.fraction)
         self._connection: Connection | None = None
+        self._left: Connection | None = None
+        """One on which the server said goodbye, until its socket is gone."""
         self._session: Session | None = None
         self._authenticated: Authenticated | None = None
         self._server_time = 0
         self._greeted_at = 0.0
+        self._registered_at: float | None = None
+        """When the server took us, on this link."""
         self._question = DialBackQuestion(environment.clock)
         self._trips = RoundTrips(environment.clock.seconds)
         self._tries = 0
@@ -182,6 +187,8 @@ class ServerLink(LinkKeeper):
         """Dial, and keep the link from now on."""
         if not self._running:
             self._running = True
+            # The end of one that was stopped before may still come, and is nothing to us.
+            self._connection = self._session = None
             self._dial_now()
 
     def stop(self, code: EndCode = EndCode.LEAVING) -> None:
@@ -204,6 +211,7 @@ class ServerLink(LinkKeeper):
         """
         if not self._running or self.state is ServerState.REFUSED:
             return False
+        self._backoff.reset()
         if self._session is not None and self._connection is not None and self._connection.alive:
             silence = self._session.silence(self._environment.clock.seconds())
             if named or silence >= SILENT_FOR:
@@ -217,6 +225,8 @@ class ServerLink(LinkKeeper):
 
     def _dial_now(self) -> None:
         self._timer = None
+        if self._left is not None:
+            self._left.abort("dialled again")
         self._dial = Deferred.fromCoroutine(self._try())
         self._dial.addErrback(lambda failure: self._dial_failed(why_not(failure.value)))
 
@@ -283,6 +293,10 @@ class ServerLink(LinkKeeper):
                 self._trips.answered(number)
             case DialledBack():
                 self._question.answered(message)
+            case Bye():
+                # Now, and not when its socket is gone at last: that is up to the server.
+                self._left = connection
+                self._end(Ending(message.reason, True))
             case _:
                 pass
 
@@ -290,12 +304,18 @@ class ServerLink(LinkKeeper):
         """Nothing waits for it."""
 
     def lost(self, connection: Connection, ending: Ending) -> None:
-        if self._connection not in (None, connection):
-            # The late end of one that was stopped before this one began.
-            return
+        if connection is self._left:
+            self._left = None
+        if connection is self._connection:
+            self._end(ending)
+
+    def _end(self, ending: Ending) -> None:
+        if self._registered_at is not None:
+            self._backoff.ended(self._environment.clock.seconds() - self._registered_at)
         self._dial = None
         self._connection = None
         self._session = None
+        self._registered_at = None
         if ending.by_them and ending.code is EndCode.DISPLACED:
             self._running = False
             self._lose(ServerState.REFUSED, ending.code.value)
@@ -337,7 +357,8 @@ class ServerLink(LinkKeeper):
 
     def _registered(self, connection: Connection, handle: str) -> None:
         self.server = self.server._replace(handle=handle)
-        self._backoff.reset()
+        if self._registered_at is None:
+            self._registered_at = self._environment.clock.seconds()
         if self.state is not ServerState.ONLINE:
             self._watch(connection)
 
