@@ -15,6 +15,7 @@ from p2pchat.net import connection as links_connection
 from p2pchat.net.connection import Connection
 from p2pchat.peer.link import MOST_WAITING
 from p2pchat.peer.pursuit import LASTED
+from p2pchat.peer.selection import HOLD
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA
@@ -213,6 +214,48 @@ class SelectionTests(PairTests):
         self.follower.do(api.Say(who="low", text="over the newer one"))
         self.assertEqual([entry.seq for entry in stranger.of(Entry)], [1])
         self.assertEqual(self.follower.told(api.Silent, api.Ended), [])
+
+    def test_held_link_that_was_replaced(self) -> None:
+        """A link that was held, dead without anybody knowing, is not taken up again beside a newer one."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(3):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        first, second, third = stranger.connections
+        first.send(Select())
+        self.world.settle()
+        self.world.clock.advance(HOLD - 0.5)
+        second.send(Select())
+        second.send(Have(streams=(), last=True))
+        self.world.settle()
+        self.world.clock.advance(0.6)
+        third.send(Select())
+        third.send(Have(streams=(), last=True))
+        self.world.settle()
+        for seconds in (0, 2 * HOLD):
+            self.world.wait(seconds)
+            self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[2])
+        self.follower.do(api.Say(who="low", text="over the newest"))
+        self.assertEqual([entry.seq for entry in stranger.of(Entry)], [1])
+        self.assertTrue(third.alive)
+
+    def test_replaced_link_that_the_leader_uses(self) -> None:
+        """Where only links are left that were replaced they are given up, so that both agree on a new one at once."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        older, newer = stranger.connections
+        newer.send(Select())
+        self.world.settle()
+        older.send(Select())
+        self.world.wait(HOLD + 1)
+        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[0])
+        older.send(Bye(code="duplicate"))
+        self.world.settle()
+        self.assertFalse(newer.alive)
+        self.assertIsNone(self.follower.link_with(self.leader))
+        stranger.dial(self.follower).say(Accept(scope="once"), Select(), Have(streams=(), last=True))
+        self.follower.do(api.Say(who="low", text="over the newest"))
+        self.assertEqual([entry.seq for entry in stranger.of(Entry)], [1])
 
     def test_entry_over_a_held_link(self) -> None:
         """Nobody sends an entry before the other side of link-up."""

@@ -3,7 +3,8 @@ Which of the links with one peer carries the chat (docs/protocol.md, section 8).
 
 The leader keeps the newest link that both sides opened, selects it, and ends the others. The follower uses what was
 selected last. Two links are two connections, so an older `select` may come after a newer one: the follower holds a
-link that is selected right after another, until the goodbye on one of the two tells which of them stays.
+link that is selected right after another, until the goodbye on one of the two tells which of them stays. A link that
+was replaced is never used again: what came over it tells of a past that both sides have left.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,6 +32,9 @@ class Selection:
         self._current: Link | None = None
         self._since = 0.0
         self._held: dict[Link, list[Message]] = {}
+        """Links that were selected right after the current one, and what came over each."""
+        self._replaced: list[Link] = []
+        """Links that were selected and are not used any more, as long as they last."""
 
     def choose(self, link: Link, others: Iterable[Link]) -> None:
         """We lead, and both sides consented on `link`: it is the newest, and no other is used any more."""
@@ -66,9 +70,13 @@ class Selection:
     def ended(self, link: Link) -> None:
         """A link is over: if it was the one in use, the one that is held is the one."""
         self._held.pop(link, None)
+        if link in self._replaced:
+            self._replaced.remove(link)
         if link is self._current:
             self._current = None
             self._take_held()
+        if self._current is None:
+            self._give_up_replaced()
 
     def look(self) -> None:
         """Once a second: the one in use said no goodbye, so it is a dead one that was replaced."""
@@ -76,9 +84,10 @@ class Selection:
             self._take_held()
 
     def _take_held(self) -> None:
-        held, self._held = self._held, {}
+        held = self._held
         alive = [link for link in held if link.alive]
         if not alive:
+            held.clear()
             return
         newest = alive[-1]
         self._take(newest)
@@ -86,5 +95,13 @@ class Selection:
             self._tell(newest, message)
 
     def _take(self, link: Link) -> None:
+        """Use a link, and none that was selected before it."""
+        self._replaced += [each for each in (self._current, *self._held) if each is not None and each is not link]
+        self._held = {}
         self._current, self._since = link, self._seconds()
         self._use(link)
+
+    def _give_up_replaced(self) -> None:
+        """None is left that may be used: where the leader thinks that one of them is the one, both need a new one."""
+        for link in self._replaced.copy():
+            link.abort()
