@@ -38,8 +38,10 @@ from p2pchat.net.connection import Connection, Ending, LinkKeeper, Sweep
 from p2pchat.net.incidents import IncidentLog
 from p2pchat.net.listener import ListenerFactory
 from p2pchat.net.tls import SERVER_PROTOCOL, Authenticated, ListenerTLS, ServerDiallerTLS
+from p2pchat.peer import rosters
 from p2pchat.peer.dial_back import ANSWER_WITHIN
 from p2pchat.peer.pursuit import LASTED
+from p2pchat.peer.rosters import WRITE_EVERY
 from p2pchat.peer.server_link import MAX_COUNTER_TRIES, REFUSED_WAIT, ServerLink
 from p2pchat.server.handles import HandleBook
 from p2pchat.server.rendezvous import Rendezvous, RendezvousFactory
@@ -570,6 +572,68 @@ class RosterTests(ServerLinkTests):
         self.alice.do(api.Connect(who="carol"))
         self.world.wait(1)
         self.assertIn(("10.0.0.77", 6666), self.alice.dialler.dialled)
+
+    def count_writes(self) -> list[int]:
+        """How many transactions there are from now on, as a list of one number."""
+        write, counted = self.alice.database.write, [0]
+
+        def count(operation: Any) -> Deferred[Any]:
+            counted[0] += 1
+            return write(operation)
+
+        self.alice.database.write = count  # type: ignore[method-assign]
+        return counted
+
+    def kept(self) -> dict[bytes, int]:
+        """The counters of the records on the disk, by id."""
+        found = self.successResultOf(self.alice.database.read(lambda tables: tables.records.all(LAB.id)))
+        return {record.peer: record.counter for record in found}
+
+    def test_R5_news_without_end(self) -> None:
+        """However fast a server tells news they are stored a few times a minute, the newest of everybody."""
+        self.far.listings = (self.listing("bob"),)
+        self.start()
+        bob = identity_of("bob").id
+        self.assertEqual(self.kept(), {bob: WALL})
+        writes = self.count_writes()
+        for number in range(300):
+            listings = (self.listing("bob", WALL + number + 1),)
+            self.far.say(
+                Changes(since=self.far.number + number, number=self.far.number + number + 1, listings=listings)
+            )
+            self.world.wait(0.1, step=0.1)
+        self.assertLessEqual(writes[0], 30 / WRITE_EVERY + 1)
+        self.world.wait(WRITE_EVERY)
+        self.assertEqual(self.kept(), {bob: WALL + 300})
+
+    def test_R5_rows_are_stored_slowly(self) -> None:
+        """Of rows beyond a whole roster so many a second are stored, those of contacts first."""
+        self.patch(rosters, "ROWS_BURST", 4.0)
+        self.patch(rosters, "ROWS_RATE", 0.4)
+        friend = identity_of("friend").id
+        self.alice.do(api.AddContact(id=format_id(friend), name="friend"))
+        self.far.listings = (*(self.listing(f"peer-{number}") for number in range(6)), self.listing("friend"))
+        self.start()
+        self.assertEqual(len(self.kept()), 4)
+        self.assertIn(friend, self.kept())
+        self.world.wait(WRITE_EVERY)
+        self.assertEqual(len(self.kept()), 6)
+        self.world.wait(WRITE_EVERY)
+        self.assertEqual(len(self.kept()), 7)
+
+    def test_rows_that_cannot_be_stored(self) -> None:
+        """Where the disk is full that is told in a line, not with every row that comes."""
+        self.start()
+        write = self.alice.database.write
+        self.alice.database.write = lambda operation: write(lambda tables: (_ for _ in ()).throw(StoreFull("no room")))  # type: ignore[method-assign,misc]
+        for number in range(20):
+            at = self.far.number + number
+            self.far.say(Changes(since=at, number=at + 1, listings=(self.listing("bob", WALL + number),)))
+            self.world.settle()
+        self.assertEqual([event.text for event in self.alice.told(api.Problem)], ["no room"])
+        self.alice.database.write = write  # type: ignore[method-assign]
+        self.world.wait(WRITE_EVERY)
+        self.assertEqual(self.kept(), {identity_of("bob").id: WALL + 19})
 
     def test_records_outlive_the_server(self) -> None:
         """What was seen lets chats begin while the server is dead, also after a start."""

@@ -306,7 +306,7 @@ class Peer:
                 continue
             server.view.hand_over(row)
             self.people.rosters_changed()
-            self._run(self.rosters.keep(server.server.id, [row]))
+            self.rosters.keep(server.server.id, [row])
 
     # --- what servers tell
 
@@ -330,7 +330,7 @@ class Peer:
     def roster_changed(self, link: ServerLink, change: ViewChange, first: bool) -> None:
         """Somebody came, left, or changed their record."""
         self.people.rosters_changed()
-        self._run(self.rosters.keep(link.server.id, change.rows))
+        self.rosters.keep(link.server.id, change.rows)
         for identifier in [*(row.id for row in change.rows), *change.gone]:
             talk = self._talks.get(identifier)
             if talk is not None and talk.wanted:
@@ -365,6 +365,7 @@ class Peer:
             dial.cancel()
         for server in self.servers:
             server.stop()
+        self.rosters.stop()
         for link in self.links.all():
             link.close(EndCode.LEAVING)
 
