@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.api import Back, Delivered, HistoryFetched, NotDelivered, Problem, Queued, Said, Seen as SeenEvent, Silent
 from p2pchat.core.allowance import Limits
-from p2pchat.core.entries import first_head, next_head, stream_name, text_entry
+from p2pchat.core.delivery import MAX_LINK_UP
+from p2pchat.core.entries import first_head, next_head, reset_entry, stream_name, text_entry
 from p2pchat.core.errors import EndCode, OutboxFull, StoreFull, UserError
 from p2pchat.core.messages import Entry, Have, History, Holding, Message, Refused, Seen, Window
 from p2pchat.core.window import AHEAD_BYTES, AHEAD_ENTRIES, FIRST_BYTES, FIRST_ENTRIES
@@ -971,6 +972,114 @@ class HostileTests(ChatTestCase):
             self.assertEqual(len(self.sent(Entry)), 3, "a reset and both messages")
             self.alice.chat.detach(self.link)
             self.assertEqual((self.alice.told(Delivered), self.alice.chat.unsent), ([], 2))
+
+    def claim(self, *listed: Holding, store: bytes = b"h" * 16) -> EndCode | None:
+        """A new link on which they list this; how we ended it, if we did."""
+        self.link = End(self.world.clock, store)
+        self.alice.chat.attach(self.link)
+        self.link_up(*listed)
+        said = self.link.said
+        self.alice.chat.detach(self.link)
+        return None if said is None else said[0]
+
+    def unknown(self, number: int) -> Holding:
+        """Their word about a stream of ours that never was."""
+        name = stream_name(self.alice.two.wire, self.alice.two.me, number.to_bytes(16, "big"))
+        return Holding(stream=name, first=1, base=first_head(name), seq=9, head=b"x" * 32)
+
+    def test_P14_streams_that_never_were(self) -> None:
+        """Who makes up streams on every link has us write new ones, and tell, a few times and then once in an hour."""
+        self.say("one", "two")
+        codes = [self.claim(self.unknown(number)) for number in range(100)]
+        self.assertEqual(codes, [None] * 8 + [EndCode.RATE] * 92)
+        self.assertEqual(len(self.alice.doubts(True)), 8)
+        self.assertEqual(len(self.alice.told(Problem)), 1, "and that is told once")
+        streams = self.alice.tables.streams.of_conversation(self.alice.two.conversation)
+        self.assertLessEqual(len(streams), 1 + 8)
+        self.assertEqual(self.alice.chat.unsent, 2)
+        self.assertIsNone(self.claim(), "who lists what fits is sent what waits")
+        self.assertEqual(len(self.sent(Entry)), 3, "a reset and both messages")
+
+    def test_P14_every_kind_of_claim(self) -> None:
+        """The same for other heads, for what was confirmed and is not listed, and for ever new databases."""
+        self.say("one")
+        name, head = self.mine()
+        for number in range(100):
+            self.claim(self.holds(1), store=number.to_bytes(16, "big"))
+            self.claim(store=(number + 1000).to_bytes(16, "big"))
+            self.claim(Holding(stream=name, first=1, base=first_head(name), seq=1, head=head))
+            self.claim(Holding(stream=name, first=1, base=first_head(name), seq=0, head=first_head(name)))
+        self.assertEqual(len(self.alice.doubts(True)), 8)
+
+    def test_P14_honest_after_all(self) -> None:
+        """A restored backup is noticed and told after a run of claims as well, at the latest after an hour."""
+        self.say("one")
+        for number in range(20):
+            self.claim(self.unknown(number))
+        told = len(self.alice.doubts(True))
+        self.assertEqual(self.claim(self.unknown(100)), EndCode.RATE)
+        self.world.clock.advance(3600)
+        self.assertIsNone(self.claim(self.unknown(100)))
+        self.assertEqual(len(self.alice.doubts(True)), told + 1)
+        self.assertEqual(self.claim(self.unknown(101)), EndCode.RATE)
+        self.assertEqual(len(self.alice.told(Problem)), 2)
+
+    def test_P14_the_same_claim_again(self) -> None:
+        """Who lists a stream until they have its `reset`, as an honest reader does, is told of once and not counted."""
+        self.say("one")
+        for _ in range(50):
+            self.assertIsNone(self.claim(self.unknown(1)))
+        self.assertEqual(self.alice.doubts(True), [(0, 0)])
+        self.assertEqual(len(self.alice.tables.streams.of_conversation(self.alice.two.conversation)), 2)
+        self.alice.restart()
+        for _ in range(2):
+            self.assertIsNone(self.claim(self.unknown(1)))
+        self.assertEqual(self.alice.doubts(True), [(0, 0)] * 2, "and again by who may have ended before it was told")
+
+    def test_P14_resets_without_end(self) -> None:
+        """Who replaces stream after stream is told of a few times; what else is in doubt is kept as one range."""
+        for number in range(40):
+            names = [stream_name(self.alice.two.wire, BOB.id, bytes([number, place]) * 8) for place in (1, 2)]
+            old = self.data("lost", 2 * number + 1)
+            reset = reset_entry(
+                names[0], 0, first_head(names[0]), id=self.world.token(16), lamport=2 * number + 1, time=WALL
+            )
+            self.link = End(self.world.clock, b"h" * 16)
+            self.alice.chat.attach(self.link)
+            self.link_up(*(Holding(stream=n, first=1, base=first_head(n), seq=0, head=first_head(n)) for n in names))
+            self.come(Entry(stream=names[0], seq=1, bytes=old))
+            self.alice.executor.run()
+            self.come(Entry(stream=names[1], seq=1, bytes=reset))
+            self.alice.executor.run()
+            self.assertIsNone(self.link.said)
+            self.alice.chat.detach(self.link)
+        self.assertEqual(self.alice.shown(), ["lost"] * 40)
+        self.assertEqual(len(self.alice.doubts(False)), 8)
+        kept = [(each.first, each.last) for each in self.alice.tables.doubts.all() if not each.mine]
+        self.assertEqual(kept, [(1, 79)])
+
+    def data(self, text: str, number: int) -> bytes:
+        """A message of theirs."""
+        return text_entry(text, id=self.world.token(16), number=number, lamport=number, time=WALL)
+
+    def test_P14_streams_of_theirs(self) -> None:
+        """No more streams of theirs go on at once than may be listed at link-up."""
+        names = [stream_name(self.alice.two.wire, BOB.id, number.to_bytes(16, "big")) for number in range(1_030)]
+        for at in range(0, len(names), 103):
+            listed = [
+                Holding(stream=n, first=1, base=first_head(n), seq=0, head=first_head(n)) for n in names[at:][:103]
+            ]
+            self.link = End(self.world.clock, b"h" * 16)
+            self.alice.chat.attach(self.link)
+            self.link_up(*listed)
+            for number, each in enumerate(listed, at):
+                self.come(Entry(stream=each.stream, seq=1, bytes=self.data(f"{number}", number + 1)))
+                self.alice.executor.run()
+            if self.link.said is not None:
+                break
+            self.alice.chat.detach(self.link)
+        assert self.link.said is not None
+        self.assertEqual((self.link.said[0], len(self.alice.received())), (EndCode.VIOLATION, MAX_LINK_UP))
 
     def test_P15_processed_flood(self) -> None:
         """Who says again and again what it processed is charged, and nothing of it goes to the disk."""

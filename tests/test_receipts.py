@@ -339,6 +339,7 @@ class WordTests(ReceiptsTestCase):
         """What is no message is not counted among those that wait."""
         listed = Holding(stream=self.outgoing.name, first=1, base=self.outgoing.listed.base, seq=6, head=b"x" * 32)
         settled = self.do(lambda tables: settle(tables, self.two, STORE, [listed], bytes(32), WALL))
+        assert settled is not None
         self.assertEqual((settled.unsent, self.waiting()), (6, ((1, 2, 3, 4, 5, 6), 6)))
 
     def test_processed(self) -> None:

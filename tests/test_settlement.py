@@ -7,7 +7,7 @@ from p2pchat.core.effects import Outgoing
 from p2pchat.core.entries import first_head, next_head, stream_name
 from p2pchat.core.messages import Holding
 from p2pchat.peer import settlement
-from p2pchat.peer.receipts import numbers_delivered
+from p2pchat.peer.receipts import confirm, numbers_delivered
 from p2pchat.peer.settlement import LOST_THERE, RESET, SENT_AGAIN, Settlement
 from p2pchat.storage.entries import StoredEntry
 
@@ -30,7 +30,20 @@ class SettlementTestCase(LedgerTestCase):
         """Bob lists these."""
         self._settled += 1
         random = bytes([self._settled]) * 32
-        return self.do(lambda tables: settlement.settle(tables, self.two, store, holdings, random, WALL))
+        settled = self.do(lambda tables: settlement.settle(tables, self.two, store, holdings, random, WALL))
+        assert settled is not None
+        return settled
+
+    def settle_unless_doubted(self, *holdings: Holding, store: bytes = STORE) -> Settlement | None:
+        """The same, where nothing may come into doubt."""
+        return self.do(
+            lambda tables: settlement.settle(tables, self.two, store, holdings, bytes(32), WALL, may_doubt=False)
+        )
+
+    def confirm_all(self, outgoing: Outgoing) -> None:
+        """Bob has all of a stream."""
+        row = self.tables.streams.get(outgoing.stream)
+        self.do(lambda tables: confirm(tables, self.two, row.stream, STORE, row.seq, row.head, WALL))
 
     def has(self, seq: int, outgoing: Outgoing | None = None, first: int = 1, head: bytes | None = None) -> Holding:
         """Bob's word that he has a stream up to `seq`, by default with the right head."""
@@ -159,6 +172,20 @@ class BrokenTests(SettlementTestCase):
         self.assertEqual(settled.own[0].name, self.old.name)
         self.assertEqual(self.resets(settled.own[1]), [(name, 0)])
 
+    def test_unknown_stream_that_is_replaced_already(self) -> None:
+        """A reader that goes on listing it before it has the `reset` is sent the same; none is begun anew."""
+        name = stream_name(self.two.wire, self.two.me, UNKNOWN)
+        unknown = Holding(stream=name, first=1, base=first_head(name), seq=9, head=b"x" * 32)
+        first = self.settle(unknown, self.has(4))
+        self.assertFalse(first.repeated)
+        again = self.settle(unknown, self.has(4))
+        self.assertEqual([each.name for each in again.own], [each.name for each in first.own])
+        self.assertEqual((again.doubts, again.repeated), ([(0, 0, RESET)], True))
+        self.assertEqual(self.settle_unless_doubted(unknown, self.has(4)), again)
+        self.confirm_all(again.own[1])
+        later = self.settle(unknown, self.has(4), self.has(1, again.own[1]))
+        self.assertEqual((len(later.own), later.repeated), (3, False), "who has the `reset` and lists it has it anew")
+
     def test_what_an_unknown_stream_hides(self) -> None:
         """Beside an unknown stream, what is not listed may be known as replaced: it moves, and is not written on."""
         name = stream_name(self.two.wire, self.two.me, UNKNOWN)
@@ -182,6 +209,33 @@ class BrokenTests(SettlementTestCase):
         self.write(700)
         (own,) = self.settle(self.has(6, head=b"x" * 32)).own
         self.assertEqual(self.numbers(own), [0, *range(5, 707)])
+
+
+class TooOftenTests(SettlementTestCase):
+    """What comes when nothing may come into doubt now."""
+
+    def test_what_fits(self) -> None:
+        """Whatever fits goes on as always."""
+        settled = self.settle_unless_doubted(self.has(5))
+        assert settled is not None
+        self.assertEqual((self.delivered(settled), settled.own[0].next_seq), ((5,), 6))
+
+    def test_what_does_not_fit(self) -> None:
+        """Nothing of what would put something in doubt is acted on: not a row is changed."""
+        name = stream_name(self.two.wire, self.two.me, UNKNOWN)
+        unknown = Holding(stream=name, first=1, base=first_head(name), seq=9, head=b"x" * 32)
+        lies = [(self.has(6, head=b"x" * 32),), (self.has(2),), (self.has(4), unknown), (), (unknown,)]
+        before = self.state()
+        for holdings in lies:
+            self.assertIsNone(self.settle_unless_doubted(*holdings))
+        self.assertIsNone(self.settle_unless_doubted(store=OTHER_STORE))
+        self.assertEqual(self.state(), before)
+
+    def state(self) -> list[object]:
+        """Our streams, how far the reader is in them, and what is in doubt."""
+        streams = self.tables.streams.of_conversation(self.two.conversation)
+        vectors = [self.tables.vectors.get(stream.stream, self.two.them) for stream in streams]
+        return [streams, vectors, self.tables.doubts.all(), self.numbers(self.old)]
 
 
 class SeveralStreamsTests(SettlementTestCase):

@@ -14,9 +14,13 @@ class Budget:
 
     def spend(self, now: float) -> bool:
         """Take one token; False if there is none."""
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
+        if not self.has(now):
             return False
         self._tokens -= 1
         return True
+
+    def has(self, now: float) -> bool:
+        """Whether there is a token."""
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return self._tokens >= 1

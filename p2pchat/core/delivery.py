@@ -314,6 +314,8 @@ class Exchange:
         listing = self._listings.get(name)
         if listing is None:
             raise RemoteProtocolError(EndCode.VIOLATION, "an entry of a stream that was not listed")
+        if len(self.theirs) >= MAX_LINK_UP:
+            raise RemoteProtocolError(EndCode.VIOLATION, "too many streams")
         if listing.first == 1 and listing.base != first_head(name):
             raise RemoteProtocolError(EndCode.VIOLATION, "a stream with a wrong beginning")
         incoming = Incoming(None, name, listing.first, listing.base, listing.first - 1, listing.base)

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..api import Back, Delivered, Doubt, NotDelivered, Person, Problem, Queued, Seen as SeenEvent, Silent, TakenBack
+from ..api import Back, Delivered, NotDelivered, Person, Problem, Queued, Seen as SeenEvent, Silent, TakenBack
 from ..core.delivery import Exchange
 from ..core.effects import (
     Confirmed,
@@ -33,6 +33,7 @@ from ..core.errors import EndCode, RemoteProtocolError, UserError
 from ..core.messages import Entry, Have, Message, Refused, Seen
 from ..storage.crash import Point, reach
 from . import ledger, receipts, revision, settlement
+from .doubts import Doubts
 from .environment import Environment
 from .fetching import Fetching
 from .inbox import Inbox
@@ -67,8 +68,9 @@ class Chat:
         self._early: list[Message] = []
         self._told_silent = False
         self._told_lost = False
+        self._doubts = Doubts(environment, person)
         self._outbox = Outbox(environment, two, lambda: self._selected, person, author, self._run)
-        self._inbox = Inbox(environment, two, lambda: self._selected, person, self._run)
+        self._inbox = Inbox(environment, two, lambda: self._selected, person, self._doubts, self._run)
         self._fetching = Fetching(environment, two, lambda: self._selected, person, self._run)
 
     # --- for the person and for programs
@@ -296,7 +298,7 @@ class Chat:
             self._outbox.waiting.remove(noted.waited)
             self._environment.emit(NotDelivered(person=self._person(), number=noted.number, reason=code))
         if noted is not None and noted.doubt is not None:
-            self._doubt(*noted.doubt, settlement.PARTED, True, now)
+            self._doubts.tell(*noted.doubt, settlement.PARTED, True, now)
         if selected is self._selected:
             for message in exchange.processed(outgoing, seq):
                 selected.link.send(message)
@@ -308,13 +310,16 @@ class Chat:
     async def _settle(self, selected: Selected, exchange: Exchange, effect: LinkUp) -> None:
         two, store, environment = self.two, selected.link.store, self._environment
         random, now = environment.random(32), environment.wall()
+        may_doubt = self._doubts.may_come
         settled = await environment.database.write(
-            lambda tables: settlement.settle(tables, two, store, effect.holdings, random, now)
+            lambda tables: settlement.settle(tables, two, store, effect.holdings, random, now, may_doubt)
         )
         reach(Point.SETTLED_COMMITTED)
+        if settled is None:
+            self._doubts.refuse(selected.link)
+            return
         self._outbox.waiting.become(settled.unsent, settled.unsent_bytes)
-        for first, last, explanation in settled.doubts:
-            self._doubt(first, last, explanation, explanation == settlement.LOST_THERE, now)
+        self._doubts.settled(settled, now)
         heard = environment.heard()
         if selected is self._selected:
             exchange.resume(settled.own)
@@ -323,13 +328,6 @@ class Chat:
             await self._tell_delivered(settled.delivered, now)
         if settled.until_told and heard:
             await environment.database.write(lambda tables: settlement.forget_told(tables, two, settled.until_told))
-
-    def _doubt(self, first: int, last: int, explanation: str, waits: bool, now: int) -> None:
-        """Tell the person which of our messages the far side may lack."""
-        person = self._person()
-        self._environment.emit(
-            Doubt(person=person, mine=True, first=first, last=last, explanation=explanation, waits=waits, at=now)
-        )
 
     async def _tell_delivered(self, ranges: list[tuple[int, int, int]], now: int) -> None:
         """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""

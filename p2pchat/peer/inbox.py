@@ -14,7 +14,9 @@ from ..core.entries import Judged, Kind
 from ..core.messages import Refused
 from ..storage.crash import Point, reach
 from ..storage.peer_tables import PeerTables
+from ..storage.remembered import StoredDoubt
 from . import receipts
+from .doubts import Doubts
 from .environment import Environment
 from .ledger import Two
 from .receipts import Stored, Taken
@@ -33,12 +35,14 @@ class Inbox:
         two: Two,
         selected: Callable[[], Selected | None],
         person: Callable[[], Person],
+        doubts: Doubts,
         run: Callable[[Coroutine[Deferred[Any], Any, None]], None],
     ) -> None:
         self._environment = environment
         self._two = two
         self._selected = selected
         self._person = person
+        self._doubts = doubts
         self._run = run
         self._received: list[Received] = []
         self._storing = False
@@ -65,9 +69,12 @@ class Inbox:
                 now = environment.wall()
                 stored, until_told = await self._write(two, batch, now)
                 reach(Point.RECEIVED_COMMITTED)
-                self._tell(stored, now)
+                tells_doubts = self._doubts.may_tell(stored)
+                self._tell(stored, now, tells_doubts)
                 reach(Point.RECEIVED_TOLD)
-                if until_told and environment.heard():
+                if until_told and not tells_doubts:
+                    self._run(self._fold(until_told, now))
+                elif until_told and environment.heard():
                     self._run(self._forget_told(until_told))
                 if selected is not None and selected is self._selected() and selected.exchange is not None:
                     self._acknowledge(selected, selected.exchange, stored)
@@ -87,13 +94,18 @@ class Inbox:
 
         await self._environment.database.write(forget)
 
-    def _tell(self, stored: list[Stored], now: int) -> None:
+    async def _fold(self, doubts: Sequence[tuple[int, int]], now: int) -> None:
+        """Remember what is not told as one range, however many there are: whoever asks for doubts finds it."""
+        doubt = StoredDoubt(self._two.conversation, False, 1, max(last for _, last in doubts), now)
+        await self._environment.database.write(lambda tables: tables.doubts.put(doubt))
+
+    def _tell(self, stored: list[Stored], now: int, tells_doubts: bool) -> None:
         person, emit = self._person(), self._environment.emit
         for each in stored:
             received = each.received
             received.incoming.stream = each.stream
             judged = received.judged
-            if each.doubt is not None:
+            if each.doubt is not None and tells_doubts:
                 emit(_doubt_of(person, judged, each.doubt, now))
             if each.entry and judged.kind not in UNTOLD:
                 emit(

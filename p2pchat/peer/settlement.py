@@ -42,6 +42,8 @@ class Settlement:
     """(first, last, explanation) of our numbers; zeros where none is known."""
     until_told: list[tuple[int, int]]
     """Of these the ones that nobody has to decide about: they are remembered in case we end before we tell them."""
+    repeated: bool
+    """Whether nothing in it is new: what it tells was told, unless we ended before that."""
     unsent: int
     """Our messages that are not delivered."""
     unsent_bytes: int
@@ -74,12 +76,19 @@ class _Review:
 
 
 def settle(
-    tables: PeerTables, two: Two, store: bytes, holdings: Iterable[Holding], random: bytes, now: int
-) -> Settlement:
+    tables: PeerTables,
+    two: Two,
+    store: bytes,
+    holdings: Iterable[Holding],
+    random: bytes,
+    now: int,
+    may_doubt: bool = True,
+) -> Settlement | None:
     """
     Compare what the reader says with what we wrote, and act on it.
 
-    `random` are 32 random bytes, for a stream and an entry that may have to be begun.
+    `random` are 32 random bytes, for a stream and an entry that may have to be begun. Gives None, and changes nothing,
+    if anything comes into doubt by it and that may not be now.
     """
     listed = {holding.stream: holding for holding in holdings}
     streams = [stream for stream in tables.streams.of_conversation(two.conversation) if stream.author == two.me]
@@ -87,18 +96,23 @@ def settle(
     names = {stream.name for stream in streams}
     # Streams of ours that we never wrote: our own disk was lost or rolled back.
     unknown = [name for name in listed if name not in names]
-    doubts = _lost_there(tables, two, streams, listed, store)
-    tables.doubts.remember(two.conversation, True, [(first, last) for first, last, _ in doubts], now)
+    replacing = any(review.broken for review in reviews) or not _are_replaced(tables, reviews, unknown)
+    lost = _lost_there(tables, two, streams, listed, store)
     ranges = [_range_in_doubt(tables, review) for review in reviews]
+    parted = (_in_doubt(ranges, RESET) or [(0, 0, RESET)]) if replacing else _in_doubt(ranges, SENT_AGAIN)
+    doubts = lost + parted
+    if doubts and not may_doubt:
+        return None
+    repeated = bool(unknown) and not doubts
+    if repeated:
+        doubts = [(0, 0, RESET)]
+    tables.doubts.remember(two.conversation, True, [(first, last) for first, last, _ in lost], now)
     delivered: list[tuple[int, int, int]] = []
     for review in reviews:
         if review.current and not review.broken:
             delivered += _accept(tables, two, review, store, now)
-    if unknown or any(review.broken for review in reviews):
+    if replacing:
         _replace(tables, two, store, reviews, unknown, random, now)
-        doubts += _in_doubt(ranges, RESET) or [(0, 0, RESET)]
-    else:
-        doubts += _in_doubt(ranges, SENT_AGAIN)
     told_once = [(first, last) for first, last, explanation in doubts if explanation != LOST_THERE]
     until_told = tables.doubts.remember(two.conversation, True, told_once, now)
     own = [
@@ -107,7 +121,7 @@ def settle(
         if stream.author == two.me
     ]
     reach(Point.SETTLED_WRITTEN)
-    return Settlement(own, delivered, doubts, until_told, *measure_waiting(tables, two))
+    return Settlement(own, delivered, doubts, until_told, repeated, *measure_waiting(tables, two))
 
 
 def forget_told(tables: PeerTables, two: Two, ranges: Iterable[tuple[int, int]]) -> None:
@@ -141,6 +155,15 @@ def _review_all(
         undone |= _replaced_by(tables, stream.stream, verdict.seq)
         reviews.append(_Review(stream, vector, holding, verdict))
     return reviews[::-1]
+
+
+def _are_replaced(tables: PeerTables, reviews: Sequence[_Review], unknown: Sequence[bytes]) -> bool:
+    """Whether all of these streams that we never wrote are named in what the reader is sent anyway."""
+    left = set(unknown)
+    for review in reviews:
+        if left and review.current:
+            left -= _replaced_by(tables, review.stream.stream, review.verdict.seq)
+    return not left
 
 
 def _review_closed(tables: PeerTables, stream: Stream, vector: Vector, holding: Holding | None) -> Verdict:
