@@ -125,7 +125,7 @@ class ResetTests(LossTests):
         """What a reader could not tell before it died it has when it is back."""
         dying = self.bob
 
-        def die(inbox: Inbox, stored: object, now: int) -> None:
+        def die(inbox: Inbox, stored: object, now: int, tells_doubts: bool) -> None:
             dying.crash()
             raise InterruptedError
 
