@@ -108,8 +108,8 @@ MUTANTS = (
     Mutant(
         "nobody is told that a reader was rolled back",
         "p2pchat/peer/settlement.py",
-        "        doubts += _in_doubt(ranges, SENT_AGAIN)\n",
-        "        pass\n",
+        "if replacing else _in_doubt(ranges, SENT_AGAIN)\n",
+        "if replacing else []\n",
     ),
     Mutant(
         "delivered is not bound to the reader's store",
@@ -142,6 +142,27 @@ MUTANTS = (
         "p2pchat/peer/selection.py",
         "            self._held[link] = []\n",
         "            current.close(EndCode.DUPLICATE)\n            self._take(link)\n",
+        ("tests.test_links",),
+    ),
+    Mutant(
+        "a link that was replaced is used again",
+        "p2pchat/peer/selection.py",
+        "        self._held = {}\n",
+        "        self._held.pop(link, None)\n",
+        ("tests.test_links",),
+    ),
+    Mutant(
+        "whatever a reader lists is believed",
+        "p2pchat/peer/settlement.py",
+        "    if doubts and not may_doubt:\n",
+        "    if doubts and not doubts:\n",
+        ("tests.test_chat",),
+    ),
+    Mutant(
+        "a link that opened makes the waits short",
+        "p2pchat/peer/pursuit.py",
+        "        if lasted >= LASTED:\n",
+        "        if lasted >= 0:\n",
         ("tests.test_links",),
     ),
     Mutant(
