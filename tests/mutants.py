@@ -210,8 +210,8 @@ MUTANTS = (
     Mutant(
         "seen although something before was missed",
         "p2pchat/ui/conversation.py",
-        "        if reading is None or not reading.whole or reading.displayed <= reading.told:\n",
-        "        if reading is None or reading.displayed <= reading.told:\n",
+        "        if reading is None or reading.withheld or not reading.whole or reading.displayed <= reading.told:\n",
+        "        if reading is None or reading.withheld or reading.displayed <= reading.told:\n",
         ("tests.test_conversation",),
     ),
     Mutant(

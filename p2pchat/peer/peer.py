@@ -27,12 +27,12 @@ from .environment import Environment
 from .ledger import Two
 from .link import Intent, Link
 from .links import Links
-from .people import Contactable, People
+from .people import People
 from .pursuit import Backoff, DialRecord, Pursuit, Target
 from .rosters import Rosters, newer_row
 from .server_host import Presence, ServerState
 from .server_link import ServerLink
-from .talk import Queues, Talk
+from .talk import Queues, Talk, contactable
 from .whereabouts import own_candidates, remember_typed, targets, typed_before
 
 OVER_FOR_GOOD = frozenset({EndCode.CLOSED, EndCode.REJECTED, EndCode.EXPIRED, EndCode.DISPLACED, EndCode.SELF})
@@ -53,7 +53,7 @@ class Peer:
         self.handle = handle
         self.listens: list[Address] = []
         """Where we listen: the address of the interface (or an unspecified one) and the port."""
-        self.people = People(environment, self._contactable)
+        self.people = People(environment, lambda who: contactable(self.links, self._talks.get(who), who))
         self.links = Links(environment, self.people, policy, lambda: self.handle, self)
         self.rosters = Rosters(environment, self.people)
         self.servers: list[ServerLink] = []
@@ -368,29 +368,6 @@ class Peer:
         self.rosters.stop()
         for link in self.links.all():
             link.close(EndCode.LEAVING)
-
-    def _contactable(self, identifier: bytes) -> Contactable:
-        links = self.links.of(identifier)
-        talk = self._talks.get(identifier)
-        open_link = next((link for link in links if link.open), None)
-        some = open_link or (links[0] if links else None)
-        if open_link is not None:
-            chat = "open"
-        elif identifier in self.links.requests:
-            chat = "asked"
-        elif talk is not None and talk.wanted:
-            chat = "lost" if talk.opened else "asking"
-        else:
-            chat = "none"
-        return Contactable(
-            chat=chat,
-            path="direct" if open_link is not None else "",
-            group="" if some is None else some.group,
-            scope="" if open_link is None or open_link.intent is None else open_link.their_scope,
-            unsent=0 if talk is None else talk.chat.unsent,
-            handle="" if some is None or some.hello is None else some.hello.handle,
-            address="" if some is None else some.address,
-        )
 
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, object]) -> None:
         Deferred.fromCoroutine(coroutine).addErrback(self._failed)

@@ -297,8 +297,6 @@ class ServerLink(LinkKeeper):
                 # Now, and not when its socket is gone at last: that is up to the server.
                 self._left = connection
                 self._end(Ending(message.reason, True))
-            case _:
-                pass
 
     def writable(self, connection: Connection) -> None:
         """Nothing waits for it."""

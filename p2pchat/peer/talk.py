@@ -10,6 +10,8 @@ from twisted.python.failure import Failure
 
 from ..core.messages import Address
 from .chat import Chat
+from .links import Links
+from .people import Contactable
 from .pursuit import Pursuit
 
 
@@ -68,3 +70,27 @@ class Queues:
         del self._waiting[identifier]
         if talk is not None:
             talk.ready = True
+
+
+def contactable(links: Links, talk: Talk | None, identifier: bytes) -> Contactable:
+    """How it is now with somebody, whom `talk` is with if that is in use."""
+    theirs = links.of(identifier)
+    open_link = next((link for link in theirs if link.open), None)
+    some = open_link or (theirs[0] if theirs else None)
+    if open_link is not None:
+        chat = "open"
+    elif identifier in links.requests:
+        chat = "asked"
+    elif talk is not None and talk.wanted:
+        chat = "lost" if talk.opened else "asking"
+    else:
+        chat = "none"
+    return Contactable(
+        chat=chat,
+        path="direct" if open_link is not None else "",
+        group="" if some is None else some.group,
+        scope="" if open_link is None or open_link.intent is None else open_link.their_scope,
+        unsent=0 if talk is None else talk.chat.unsent,
+        handle="" if some is None or some.hello is None else some.hello.handle,
+        address="" if some is None else some.address,
+    )
