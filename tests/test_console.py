@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, StoreUnsure, UserError
-from p2pchat.core.text import split_message
+from p2pchat.core.text import CUT, split_message
 from p2pchat.ui.console import Console
 from p2pchat.ui.drawing import draw
 from p2pchat.ui.outgoing import MOST_WAITING
@@ -391,17 +391,23 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(self.screen.kept, ["x" * 40_000])
         self.assertEqual(len([row for row in self.screen.rows if "not sent: 10000 messages" in row]), 1)
 
-    def test_line_that_is_too_long(self):
-        """What is more than one command takes is given back, whole, and says how much goes at once."""
-        self.type("/msg bob")
-        self.asked()
-        self.type("x" * 5_000_000)
-        self.assertEqual((self.asked(), self.screen.kept), ([], ["x" * 5_000_000]))
-        self.assertEqual(
-            self.screen.rows[-1],
-            "-- not sent: that is too long for one message; send it in pieces, or from a shell, line by line: "
-            "p2pchat send NAME - < FILE",
-        )
+    def test_longer_than_a_command(self):
+        """What one command does not hold goes in several; what is behind a refused one does not go, and comes back."""
+        text = "".join(f"line {number}: é\n" for number in range(20_000)).rstrip()
+        self.type(f"@bob {text}")
+        commands = self.asked()
+        self.assertGreater(len(commands), 2)
+        self.assertEqual([each for command in commands for each in command.texts], split_message(text))
+        self.api.hold = True
+        typed = self.console.typed(f"@bob {text}")
+        self.assertEqual(self.asked(), commands[:1])
+        self.assertNoResult(typed)
+        self.api.refuse[api.SayAll] = UserError("10000 messages wait for them already")
+        self.api.commit()
+        self.assertEqual(self.asked(), commands[1:2])
+        self.successResultOf(typed)
+        left = "".join(part.strip(CUT) for command in commands[1:] for part in command.texts)
+        self.assertEqual(self.screen.kept, [f"@bob {left}"])
 
     def test_unsure(self):
         """Where nobody knows whether a message is stored, it is not said that it was not sent."""

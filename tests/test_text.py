@@ -27,6 +27,7 @@ from p2pchat.core.text import (
     isolate,
     name_skeleton,
     split_message,
+    text_behind,
 )
 
 ONE_LINE = (Kind.LINE, Kind.NAME, Kind.FILE_NAME)
@@ -334,7 +335,8 @@ class SplitTests(SynchronousTestCase):
         self.assertTrue(all(part.endswith(CUT) for part in parts[:-1]))
         self.assertTrue(all(part.startswith(CUT) for part in parts[1:]))
         bare = [parts[0][:-1], *(part[1:-1] for part in parts[1:-1]), parts[-1][1:]]
-        self.assertEqual("".join(bare), text)
+        for count in range(len(parts) + 1):
+            self.assertEqual(text_behind(text, parts, count), "".join(bare[count:]))
         self.assertTrue(all(bare))
         return bare
 

@@ -1,18 +1,23 @@
 """The JSON lines of the local socket (docs/local-api.md)."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from .events import Missed
+from .values import MOST_SAID
 
 LOCAL_VERSION = 1
 """The version of the JSON lines on the local socket."""
 
 MAX_REQUEST_LINE = 128 * 1024
 """Most bytes of a client's line: a message of 16 KiB has room, even if every byte of it is written as an escape."""
+
+ROOM_FOR_TEXTS = MAX_REQUEST_LINE - 1024
+"""Of these, for the texts of one command; the rest of its line is shorter than what is left."""
 
 NOTHING = msgspec.Raw(b"")
 """Stands for a reply or event that is not there; is false. (msgspec cannot decode into Raw | None.)"""
@@ -50,6 +55,17 @@ def to_json(value: Any) -> bytes:
     text that is no Unicode (lone surrogates).
     """
     return _NOT_PRINTABLE_ASCII.sub(_escape, msgspec.json.encode(value).decode()).encode("ascii")
+
+
+def fit_together(texts: Iterable[str]) -> int:
+    """How many of the first of these messages one `say-all` takes: one at least, if there is one."""
+    count, room = 0, ROOM_FOR_TEXTS
+    for text in texts:
+        room -= len(to_json(text)) + 1
+        if count == MOST_SAID or (count and room < 0):
+            break
+        count += 1
+    return count
 
 
 def to_line(value: Struct) -> bytes:

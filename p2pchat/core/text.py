@@ -18,6 +18,7 @@ front end whose terminal reorders text puts `isolate` around the cleaned field.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -195,6 +196,14 @@ def split_message(text: str) -> list[str]:
         parts.append(lead + text[start:end] + CUT)
         start, lead = end, CUT
     return [*parts, lead + text[start:]]
+
+
+def text_behind(text: str, parts: Sequence[str], count: int) -> str:
+    """What is left of a text when the first `count` of the `parts` that `split_message` makes of it are taken off."""
+    if not 0 < count < len(parts):
+        return "" if count else text
+    marks = 2 * count - 1  # the first part begins with none
+    return text[sum(map(len, parts[:count])) - marks * len(CUT) :]
 
 
 def decode_utf8(data: bytes) -> tuple[str, int]:

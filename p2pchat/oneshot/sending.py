@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from ..api import (
-    MOST_SAID,
     AllAccepted,
     Connect,
     Delivered,
@@ -31,7 +30,7 @@ from ..api import (
     Started,
     WhoIs,
 )
-from ..api.lines import MAX_REQUEST_LINE, Answer, to_json
+from ..api.lines import Answer, fit_together
 from ..core.errors import NoSuchContact, NotInTime, Reported, StoreUnsure, UsageError, UserError
 from ..core.identity import looks_like_id
 from ..core.text import Kind, clean, decode_utf8, split_message
@@ -40,9 +39,6 @@ from ..ui.numbers import Numbers, write_numbers
 from ..ui.splitter import Splitter
 from ..ui.words import name_of, not_taken, reason_of
 from .output import client_of, print_aside, print_line
-
-MOST_BYTES = MAX_REQUEST_LINE - 1024
-"""Of JSON of the texts in one command; the rest of its line is shorter than that."""
 
 PIECE_BYTES = 65_536
 """Read at once: what a pipe holds."""
@@ -154,14 +150,7 @@ class Sending:
 
     def _together(self) -> tuple[str, ...]:
         """The next messages, as many as one command takes."""
-        texts: list[str] = []
-        room = MOST_BYTES
-        while self._texts and len(texts) < MOST_SAID:
-            room -= len(to_json(self._texts[0])) + 1
-            if texts and room < 0:
-                break
-            texts.append(self._texts.popleft())
-        return tuple(texts)
+        return tuple(self._texts.popleft() for _ in range(fit_together(self._texts)))
 
     def _listen(self) -> None:
         waits = bool(self._unanswered or self._lacking())

@@ -1,6 +1,8 @@
 """
-What a person says, handed over to the peer: never more at once than a disk takes, and a long message in parts, of which
-all are taken or none is.
+What a person says, handed over to the peer: never more at once than a disk takes, and a long message in parts.
+
+One part that was refused between others that were taken would be a hole in the text. So those go together that fit
+into one command, of which all are taken or none is; and nothing goes behind what was refused, but comes back with it.
 """
 
 from collections.abc import Callable
@@ -10,18 +12,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from p2pchat import api
+from p2pchat.api.lines import fit_together
 from p2pchat.core.errors import UserError
-from p2pchat.core.text import split_message
+from p2pchat.core.text import split_message, text_behind
 
 from .words import not_taken
 
 MOST_WAITING = 1_000
 """Messages handed over and not yet committed; a pipe can bring them faster than a disk takes them."""
-
-TOO_LONG = (
-    "not sent: that is too long for one message; send it in pieces, or from a shell, line by line: "
-    "p2pchat send NAME - < FILE"
-)
 
 
 class Outgoing:
@@ -42,31 +40,35 @@ class Outgoing:
 
         Its commit is not waited for (the event Queued shows it), unless very many wait already.
         """
-        parts = tuple(split_message(say.text))
-        if len(parts) > api.MOST_SAID:
-            self._give_back(TOO_LONG, say.text, line)
-            return
-        while self._committing >= MOST_WAITING:
-            self._room = Deferred()
-            await self._room
-        self._committing += len(parts)
-        # One part that was refused, between others that were taken, would be a hole in the text.
-        said = self._api.execute(say if len(parts) == 1 else api.SayAll(who=say.who, texts=parts))
-        said.addErrback(self._not_sent, say.text, line).addBoth(self._committed, len(parts))
+        parts = split_message(say.text)
+        done = 0
+        while done < len(parts):
+            together = tuple(parts[done : done + fit_together(parts[done:])])
+            while self._committing >= MOST_WAITING:
+                self._room = Deferred()
+                await self._room
+            self._committing += len(together)
+            said = self._api.execute(say if len(parts) == 1 else api.SayAll(who=say.who, texts=together))
+            taken = said.addCallback(lambda _: True)
+            taken.addErrback(self._not_sent, text_behind(say.text, parts, done), say.text, line)
+            taken.addBoth(self._committed, len(together))
+            done += len(together)
+            if done < len(parts) and not await taken:
+                return
 
-    def _committed(self, _: object, count: int) -> None:
+    def _committed(self, taken: bool, count: int) -> bool:
         self._committing -= count
         room, self._room = self._room, None
         if room is not None:
             room.callback(None)
+        return taken
 
-    def _not_sent(self, failure: Failure, text: str, line: str) -> None:
+    def _not_sent(self, failure: Failure, left: str, text: str, line: str) -> bool:
+        """What is left of a text, which was typed as a line, was not taken."""
         if isinstance(failure.value, UserError):
-            self._give_back(not_taken(failure.value), text, line)
+            self._say(not_taken(failure.value))
         else:
             self._log.failure("a message was not taken", failure)
-            self._give_back("not sent; the log says more", text, line)
-
-    def _give_back(self, why: str, text: str, line: str) -> None:
-        self._say(why)
-        self._keep(line if text in line else text)
+            self._say("not sent; the log says more")
+        self._keep(line.replace(text, left) if text in line else left)
+        return False
