@@ -5,7 +5,6 @@ The leader, whose id is the lower one, keeps the newest link that both sides ope
 ends a duplicate. What a chat does with its link is peer/chat's; whom to dial is peer/pursuit's.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,8 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api import Answered, Asked, AskEnded, Asking, Opened, Problem
-from ..core.addresses import parse
-from ..core.budget import Budget
 from ..core.errors import EndCode, HandshakeRefused, UserError
 from ..core.identity import Identity
 from ..core.messages import VERSION, Accept, Ask, Entry, Hello, Message, Record, Select
@@ -28,30 +25,20 @@ from ..core.trust import (
     Policy,
     Scope,
     accepted_scope,
-    has_room,
     judge_request,
     may_come_back,
 )
-from ..net.admission import source_of
 from ..net.connection import Ending
 from ..net.tls import Authenticated
 from .chat import Chat
+from .crowd import MAX_LINKS_OF_ONE, Crowd
 from .environment import Environment
 from .link import Link
 from .people import People
 from .selection import Selection
 
-MAX_LINKS_OF_ONE = 8
-"""Links with one id: one that is used, a few that are dead without our knowing, and no more."""
-
-LINKS_RATE, LINKS_BURST = 1.0, 20.0
-"""Links a second that one who is known may open, and how many at once: a bad network makes many, but not for ever."""
-
 UNDECIDED_WITHIN = REQUEST_LASTS + 15.0
 """Seconds in which a link must get from one step to the next until it is open."""
-
-TELL_AGAIN = 600.0
-"""Seconds between two lines for the person on one that came without what they could do before."""
 
 
 @dataclass(slots=True)
@@ -101,10 +88,7 @@ class Links:
         self._links: dict[bytes, list[Link]] = {}
         self._chats: dict[bytes, Chat] = {}
         self._selections: dict[bytes, Selection] = {}
-        self._gone: deque[tuple[float, str]] = deque()
-        """Requests that went away unanswered, as (when their place is free, network): each was shown to a person."""
-        self._told: dict[bytes, float] = {}
-        self._paces: dict[bytes, Budget] = {}
+        self._crowd = Crowd(self.seconds)
 
     # --- Company
 
@@ -129,10 +113,8 @@ class Links:
             raise HandshakeRefused("no post-quantum key agreement, which this peer had before")
 
     def _tell_downgrade(self, identifier: bytes) -> None:
-        now = self.seconds()
-        if now < self._told.get(identifier, now):
+        if not self._crowd.may_tell(identifier):
             return
-        self._told[identifier] = now + TELL_AGAIN
         name = self._people.person(identifier).name
         self._environment.emit(
             Problem(
@@ -163,11 +145,9 @@ class Links:
             self._judge(link, facts)
 
     def _in_pace(self, link: Link) -> bool:
-        """Whether somebody known comes not too often: each time costs the person a line, and us a transaction."""
-        if link.intent is not None or self._people.contact(link.id) is None:
-            return True
-        now = self.seconds()
-        return self._paces.setdefault(link.id, Budget(LINKS_RATE, LINKS_BURST, now)).spend(now)
+        """Whether somebody known does not come too often."""
+        uncounted = link.intent is not None or self._people.contact(link.id) is None
+        return uncounted or self._crowd.in_pace(link.id)
 
     def _displace(self, link: Link) -> None:
         """Links of another process with the same key are older ones."""
@@ -181,17 +161,8 @@ class Links:
         answer = judge_request(facts, self._policy)
         if answer is Answer.ACCEPT:
             self.accept(link, accepted_scope(facts, self._policy))
-        elif answer is Answer.REJECT or not self._has_room(link):
+        elif answer is Answer.REJECT or not self._crowd.has_room(link, self.all()):
             link.reject(EndCode.REJECTED)
-
-    def _has_room(self, link: Link) -> bool:
-        """Whether one more stranger may wait: also those count who have not asked yet, and who left unanswered."""
-        now = self.seconds()
-        while self._gone and self._gone[0][0] <= now:
-            self._gone.popleft()
-        sources = {other.id: _source(other.host) for other in self.all() if other.undecided and other.id != link.id}
-        places = [*sources.values(), *(source for _, source in self._gone)]
-        return has_room(len(places), places.count(_source(link.host)))
 
     def stands(self, identifier: bytes) -> bool:
         """Whether somebody would be let in without asking the person."""
@@ -346,7 +317,7 @@ class Links:
         request = self.requests.get(link.id)
         if request is not None and request.link is link:
             del self.requests[link.id]
-            self._gone.append((self.seconds() + REQUEST_LASTS, _source(link.host)))
+            self._crowd.left(link)
             self._environment.emit(AskEnded(person=self._people.person(link.id), reason="gone"))
         if self.unconfirmed.get(link.id) is link:
             del self.unconfirmed[link.id]
@@ -390,9 +361,3 @@ class Links:
             self._environment.emit(Problem(text=failure.getErrorMessage()))
         else:
             self.log.failure("A link failed", failure)
-
-
-def _source(host: str) -> str:
-    """What the places of an address are counted under: itself, or its network."""
-    address = parse(host)
-    return host if address is None else source_of(address)
