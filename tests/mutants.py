@@ -147,8 +147,8 @@ MUTANTS = (
     Mutant(
         "a link that was replaced is used again",
         "p2pchat/peer/selection.py",
-        "        self._held = {}\n",
-        "        self._held.pop(link, None)\n",
+        "        self._held = {}\n        self._current, ",
+        "        self._held.pop(link, None)\n        self._current, ",
         ("tests.test_links",),
     ),
     Mutant(

@@ -148,20 +148,50 @@ class SelectionTests(PairTests):
         self.assertTrue(all(connection.alive for connection in stranger.connections))
 
     def test_follower_never_ends_a_duplicate(self) -> None:
-        """The follower leaves duplicates to the leader, and uses the one that was selected last."""
+        """The follower leaves duplicates to the leader, and uses the one that it is there on."""
+        first, second = self.selected_second_first()
+        self.world.wait(HOLD + 1)
+        self.assertTrue(first.alive and second.alive)
+        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[1])
+
+    def test_follower_uses_what_was_selected_last(self) -> None:
+        """Where the one in use does not answer it is dead, and the one that was selected last is used."""
+        first, second = self.selected_second_first(cut=True)
+        self.world.wait(HOLD + 1)
+        self.assertTrue(first.alive and second.alive)
+        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[0])
+
+    def selected_second_first(self, cut: bool = False) -> list[Connection]:
+        """Two links that a stranger opened, of which it selected the second, which may be cut then, and the first."""
         stranger = Stranger(self.world, LOWER)
         for _ in range(2):
             stranger.dial(self.follower).say(Accept(scope="once"))
         first, second = stranger.connections
-        for connection in (second, first):
-            connection.send(Select())
-            self.world.settle()
-        self.world.wait(6)
-        self.assertEqual(stranger.of(Bye), [])
-        self.assertTrue(first.alive and second.alive)
-        link = self.follower.link_with(self.leader)
-        assert link is not None
-        self.assertIs(link, self.follower.peer.links.of(LOWER.id)[0])
+        second.send(Select())
+        self.world.settle()
+        self.world.wires[-1].cut = cut
+        first.send(Select())
+        self.world.settle()
+        return [first, second]
+
+    def test_older_select_that_comes_last_and_no_goodbye(self) -> None:
+        """The same, where the older link is dead before its goodbye: the chat goes on over the newer one."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"))
+        older, newer = stranger.connections
+        newer.send(Select())
+        newer.send(Have(streams=(), last=True))
+        self.world.settle()
+        older.send(Select())
+        older.send(Have(streams=(), last=True))
+        self.world.settle()
+        self.world.wires[0].cut = True
+        self.world.wait(60)
+        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[-1])
+        self.follower.do(api.Say(who="low", text="over the newer one"))
+        self.assertEqual([entry.seq for entry in stranger.of(Entry)], [1])
+        self.assertEqual(self.follower.told(api.Silent, api.Ended, api.Doubt), [])
 
     def test_older_link_is_dropped_without_violation(self) -> None:
         """What still arrives on a link that is not selected any more is dropped, and breaks no rule."""
@@ -244,11 +274,11 @@ class SelectionTests(PairTests):
         for _ in range(2):
             stranger.dial(self.follower).say(Accept(scope="once"))
         older, newer = stranger.connections
-        newer.send(Select())
-        self.world.settle()
         older.send(Select())
+        self.world.settle()
+        newer.send(Select())
         self.world.wait(HOLD + 1)
-        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[0])
+        self.assertIs(self.follower.link_with(self.leader), self.follower.peer.links.of(LOWER.id)[0], "it answered")
         older.send(Bye(code="duplicate"))
         self.world.settle()
         self.assertFalse(newer.alive)

@@ -117,6 +117,8 @@ class Link:
         self.waits_since = 0.0
         """When the last step towards an open link was made, in the clock's seconds."""
         self._greeted_at = 0.0
+        self._probe: int | None = None
+        """The number of a ping that `probe` sent, until it is answered."""
         self._company = company
         self._trips = RoundTrips(company.seconds)
         self._over = False
@@ -219,6 +221,16 @@ class Link:
             return succeed(None)
         return self._trips.measure(self._connection.ping)
 
+    def probe(self) -> None:
+        """Ask whether the far side still has this link; `probed` tells whether it answered."""
+        if self.alive and self._connection is not None:
+            self._probe = self._connection.ping()
+
+    @property
+    def probed(self) -> bool:
+        """Whether nothing that `probe` asked waits for its answer."""
+        return self.alive and self._probe is None
+
     # --- consent
 
     def ask(self, text: str) -> None:
@@ -272,6 +284,8 @@ class Link:
             case Select():
                 self._company.answered(self, message)
             case Pong(number=number):
+                if number == self._probe:
+                    self._probe = None
                 self._trips.answered(number)
             case Reject():
                 self.rejected = True

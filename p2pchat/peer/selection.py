@@ -3,8 +3,9 @@ Which of the links with one peer carries the chat (docs/protocol.md, section 8).
 
 The leader keeps the newest link that both sides opened, selects it, and ends the others. The follower uses what was
 selected last. Two links are two connections, so an older `select` may come after a newer one: the follower holds a
-link that is selected right after another, until the goodbye on one of the two tells which of them stays. A link that
-was replaced is never used again: what came over it tells of a past that both sides have left.
+link that is selected right after another, until the goodbye on one of the two tells which of them stays. Where none
+comes the one in use is asked: a leader that had selected another one after it would not answer there. A link that was
+replaced is never used again: what came over it tells of a past that both sides have left.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,6 +16,9 @@ from .link import Link
 
 HOLD = 5.0
 """Seconds that a link is held after another was selected; a link that is dead by then says no goodbye any more."""
+
+ANSWER_WITHIN = 2.0
+"""Seconds for the one in use to answer that it lives, at least."""
 
 MAX_HELD = 2_048
 """Messages that may come over a link while it is held."""
@@ -31,6 +35,7 @@ class Selection:
         self._tell = tell
         self._current: Link | None = None
         self._since = 0.0
+        self._held_since = 0.0
         self._held: dict[Link, list[Message]] = {}
         """Links that were selected right after the current one, and what came over each."""
         self._replaced: list[Link] = []
@@ -49,6 +54,8 @@ class Selection:
         current = self._current
         if current is not None and current.alive and self._seconds() < self._since + HOLD:
             self._held[link] = []
+            self._held_since = self._seconds()
+            current.probe()
         else:
             self._take(link)
 
@@ -79,8 +86,13 @@ class Selection:
             self._give_up_replaced()
 
     def look(self) -> None:
-        """Once a second: the one in use said no goodbye, so it is a dead one that was replaced."""
-        if self._held and self._seconds() >= self._since + HOLD:
+        """Once a second: if the one in use said no goodbye, and does not answer, it is a dead one that was replaced."""
+        if not self._held or self._seconds() < max(self._since + HOLD, self._held_since + ANSWER_WITHIN):
+            return
+        if self._current is not None and self._current.probed:
+            self._replaced += self._held
+            self._held = {}
+        else:
             self._take_held()
 
     def _take_held(self) -> None:
