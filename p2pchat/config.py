@@ -116,7 +116,7 @@ class PeerSettings:
     """What happens to requests to chat; None: what the state directory remembers, or else `accept_else`."""
 
     accept_else: AcceptWhom = "contacts"
-    """What happens to them if nobody ever said."""
+    """What happens to them if nobody ever said; with `contacts`, whoever is at an attached terminal then is asked."""
 
     to: str | None = None
     """A contact or a whole id to connect to at the start (with `trust_first`: whoever holds that handle now)."""

@@ -175,7 +175,7 @@ class World:
         self.nodes: list[Node] = []
         self._port = 20_000
 
-    def node(self, name: str | Identity, policy: Policy = Policy.ASK, **options: Any) -> "Node":
+    def node(self, name: str | Identity, policy: Policy | None = Policy.ASK, **options: Any) -> "Node":
         """A peer at the next address, listening."""
         host = options.pop("host", f"10.0.0.{len(self.nodes) + 1}")
         identity = identity_of(name) if isinstance(name, str) else name
@@ -272,7 +272,7 @@ class Node:
         world: World,
         identity: Identity,
         handle: str,
-        policy: Policy,
+        policy: Policy | None,
         host: str,
         *,
         database: Database[PeerTables] | None = None,
@@ -288,6 +288,8 @@ class Node:
         self.events: list[Event] = []
         self.heard = True
         """Whether a front end gets the events."""
+        self.attended = False
+        """Whether somebody is at a terminal that was attached."""
         self.running = True
         self.sweep = Sweep(world.clock)
         self.dialler = MemoryDialler(self)
@@ -302,6 +304,7 @@ class Node:
             random=self._random.randbytes,
             emit=self.events.append,
             heard=lambda: self.heard,
+            attended=lambda: self.attended,
             store=store or identity.id[:16],
             nonce=nonce or number.to_bytes(16, "big"),
         )

@@ -47,6 +47,21 @@ class AttachTests(Background):
         second.wait_for("alice#2 to bob (queued): two")
         self.assertFalse((self.directory / "alice" / "attach.log").exists())
 
+    def test_requests(self) -> None:
+        """A peer in the background asks the terminal that is there; whom it refused without one, the next is told."""
+        self.daemonize("carol")
+        myself = self.status("alice")["myself"]
+        self.run_p2pchat("contact", "add", myself["id"], "--name", "alice", "--state", "carol")
+        carol = self.attach("carol")
+        carol.wait_for("carol |")
+        port = myself["listens"][0].rpartition(":")[2]
+        carol.type(f"/connect 127.0.0.1:{port}")
+        carol.wait_for("refused to chat")
+        alice = self.attach("alice")
+        alice.wait_for("asked to chat at")
+        carol.type(f"/connect 127.0.0.1:{port}")
+        alice.wait_for("wants to chat")
+
     def test_detach(self) -> None:
         """/version tells both processes, /ping and /reconnect go to the peer, /detach leaves, and the peer goes on."""
         terminal = self.attached()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from p2pchat.manual.grammar import command_line
 from p2pchat.oneshot import attaching, daemons, joining, running
 from p2pchat.peer import backup, offline
 from p2pchat.storage.directory import StateDirectory
+from p2pchat.storage.schema import open_writer
 from p2pchat.ui import questions
 
 from .fake_daemon import ENDS, FakeDaemon
@@ -431,6 +433,13 @@ class BareTests(CliCase):
         self.assertEqual(self.succeeds("accept", "all"), "all\n")
         self.assertEqual(self.succeeds("accept"), "all\n")
         self.fails(2, "maybe", "accept", "maybe")
+
+    def test_accept_while_a_peer_runs(self) -> None:
+        """It is shown also where a peer runs; who would change it is told of that peer."""
+        self.succeeds("accept", "contacts")
+        with StateDirectory(self.state, "peer"), closing(open_writer(self.state / "peer.db")):
+            self.assertEqual(self.succeeds("accept"), "contacts\n")
+            self.fails(1, "in use by a p2pchat peer", "accept", "all")
 
     def test_a_peer_runs(self) -> None:
         """Where a peer runs, that is said with its pid."""

@@ -1,5 +1,6 @@
 """Consent on links: who is asked, let in, refused; how long that stands; and how many may ask."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,14 @@ from p2pchat.core.messages import Accept, Ask, Bye, Hello, Reject, encode
 from p2pchat.core.trust import MAX_REQUESTS, MAX_REQUESTS_PER_ADDRESS, REQUEST_LASTS, Policy
 from p2pchat.net import connection
 from p2pchat.peer import people
+from p2pchat.peer.attendance import MOST_REFUSED
 from tests.company import Node, Stranger, WorldTests, identity_of
 
 
 class ConsentTests(WorldTests):
     """Base: alice, who knows where bob is, and bob, who is asked."""
 
-    policy = Policy.ASK
+    policy: Policy | None = Policy.ASK
 
     def setUp(self) -> None:
         super().setUp()
@@ -269,6 +271,51 @@ class ContactsOnlyTests(ConsentTests):
         self.bob.do(api.Confirm(who="alice"))
         self.assert_open()
         self.assertEqual(self.alice.told(api.Ended), [])
+
+
+class NeverSaidTests(ConsentTests):
+    """The person never said what happens to requests, and the peer was started without a terminal."""
+
+    policy: Policy | None = None
+
+    def test_somebody_is_there(self) -> None:
+        """Where a terminal is attached when the request comes, it is asked."""
+        self.bob.attended = True
+        self.asking()
+        self.assert_asked(1)
+        self.bob.do(api.Accept(who="alice"))
+        self.assert_open()
+        self.bob.peer.links.attendance.tell()
+        self.assertEqual(self.bob.told(api.Problem), [])
+
+    def test_nobody_is_there(self) -> None:
+        """Otherwise it is refused, and the next terminal is told that, once, and how to find who it was."""
+        for _ in range(2):
+            self.asking()
+        self.assertEqual([event.reason for event in self.alice.told(api.Ended)], ["rejected"] * 2)
+        self.assert_asked(0)
+        for _ in range(2):
+            self.bob.peer.links.attendance.tell()
+        (told,) = self.bob.told(api.Problem)
+        who = re.escape(f"({self.alice.written[:19]})")
+        self.assertRegex(told.text, rf"^alice.* {who} asked to chat at \d\d:\d\d on .* was refused")
+        self.assertTrue(told.text.endswith(f": /connect {self.alice.written}"), told.text)
+
+    def test_contacts(self) -> None:
+        """A contact is let in, whoever is there."""
+        self.bob.knows(self.alice)
+        self.asking()
+        self.assert_open()
+
+    def test_many(self) -> None:
+        """Of many that were refused the last ones are told."""
+        ids = [identity_of(f"stranger {number}").id for number in range(MOST_REFUSED + 1)]
+        for identifier in ids:
+            self.bob.peer.links.attendance.refused(identifier)
+        self.bob.peer.links.attendance.tell()
+        told = [event.text for event in self.bob.told(api.Problem)]
+        self.assertEqual(len(told), MOST_REFUSED)
+        self.assertIn(format_id(ids[-1]), told[-1])
 
 
 class EverybodyTests(ConsentTests):

@@ -88,8 +88,8 @@ class Events:
         self.listener: Any = None
         self.cancelled = 0
 
-    def subscribe(self, listener):
-        self.listener = listener
+    def subscribe(self, listener, answers):
+        self.listener, self.answers = listener, answers
         return self
 
     def cancel(self):
@@ -395,6 +395,15 @@ class EventTests(ConnectionCase):
         self.lose()
         self.assertEqual(self.events.cancelled, 1)
 
+    def test_a_person_who_answers(self) -> None:
+        """A subscription may say that a person is there; what is neither yes nor no is refused."""
+        self.receive(request(1, {"type": "subscribe", "answers": 3}))
+        self.assertEqual(self.transport.lines()[0]["exit_code"], 2)
+        for answers in (True, False):
+            self.connection._subscription = None
+            self.receive(request(2, {"type": "subscribe", "answers": answers}))
+            self.assertIs(self.events.answers, answers)
+
     def test_no_events(self) -> None:
         """Where there are no events, that is said."""
         self.connection._subscribe = None
@@ -488,7 +497,7 @@ class TypedTests(SynchronousTestCase):
         """Events are encoded for each listener."""
         events = Events()
         heard: list[bytes] = []
-        json_subscribe(events.subscribe)(heard.append)
+        json_subscribe(events.subscribe)(heard.append, False)
         events.listener(Problem(text="caf\u00e9"))
         self.assertEqual(heard, [b'{"type":"problem","text":"caf\\u00e9"}'])
 

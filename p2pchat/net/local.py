@@ -53,9 +53,9 @@ def json_execute(commands: Any, execute: Callable[[Any], Deferred[Any]]) -> Exec
     return run
 
 
-def json_subscribe(subscribe: Callable[[Callable[[Any], None]], Cancellable]) -> Subscribe:
+def json_subscribe(subscribe: Callable[[Callable[[Any], None], bool], Cancellable]) -> Subscribe:
     """`subscribe`, whose listeners take events, for listeners that take JSON."""
-    return lambda listener: subscribe(lambda event: listener(to_json(event)))
+    return lambda listener, answers: subscribe(lambda event: listener(to_json(event)), answers)
 
 
 class LocalFactory(Factory):

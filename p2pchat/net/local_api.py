@@ -30,8 +30,6 @@ STALLED = 10.0
 GATHER = 0.02
 """Seconds in which events gather before they are read, where they come faster than that: one wake for many."""
 
-SUBSCRIBE = {"type": "subscribe"}
-
 
 class LocalSubscription:
     """One listener to the daemon's events."""
@@ -51,7 +49,8 @@ class LocalApi(Protocol):
     An api over a connection to a daemon.
 
     `replies` and `events` are the unions to decode to; events of other kinds are left out, since a newer daemon may
-    tell more. `problem` makes an event of a line for the person. `ended` is called once, with one line why.
+    tell more. `problem` makes an event of a line for the person. `ended` is called once, with one line why. `answers`:
+    a person is there, who is shown what happens and can be asked.
     """
 
     _log = Logger()
@@ -66,7 +65,9 @@ class LocalApi(Protocol):
         events: Any,
         problem: Callable[[str], Any],
         ended: Callable[[str], None],
+        answers: bool = False,
     ) -> None:
+        self._answers = answers
         self._clock = clock
         self._replies: msgspec.json.Decoder[Any] = msgspec.json.Decoder(replies)
         self._events: msgspec.json.Decoder[Any] = msgspec.json.Decoder(events)
@@ -117,7 +118,10 @@ class LocalApi(Protocol):
     # --- Twisted's side
 
     def connectionMade(self) -> None:
-        self.execute(SUBSCRIBE).addErrback(self._not_subscribed)
+        command: dict[str, Any] = {"type": "subscribe"}
+        if self._answers:
+            command["answers"] = True
+        self.execute(command).addErrback(self._not_subscribed)
 
     def dataReceived(self, data: bytes) -> None:
         self._lines.feed(data)

@@ -57,8 +57,12 @@ class Cancellable(Protocol):
 Execute = Callable[[bytes], Deferred[bytes]]
 """JSON of a command to JSON of its reply, or a failure with UserError."""
 
-Subscribe = Callable[[Callable[[bytes], None]], Cancellable]
-"""Calls what it is given with JSON of every event from now on, never before it has returned."""
+Subscribe = Callable[[Callable[[bytes], None], bool], Cancellable]
+"""
+Calls what it is given with JSON of every event from now on, never before it has returned.
+
+The bool: whether a person is there, who is shown the events and can be asked.
+"""
 
 
 class _State(Enum):
@@ -73,6 +77,10 @@ class _Versioned(Struct, frozen=True):
 
 class _Typed(Struct, frozen=True):
     type: str
+
+
+class _Subscribing(Struct, frozen=True):
+    answers: bool = False
 
 
 class LineTooLong(Exception):
@@ -299,7 +307,7 @@ class LocalConnection(TwistedProtocol):
         if version != LOCAL_VERSION:
             self._refuse(f"this p2pchat speaks version {LOCAL_VERSION} of these lines; use one program version", 1)
         elif kind == "subscribe":
-            self._start_events(request.request)
+            self._start_events(request)
         else:
             self._in_flight += 1
             Deferred.fromCoroutine(self._answer(request))
@@ -318,12 +326,18 @@ class LocalConnection(TwistedProtocol):
         self._send(answer)
         self._work()
 
-    def _start_events(self, number: int) -> None:
+    def _start_events(self, request: Request) -> None:
+        number = request.request
         if self._subscribe is None:
             self._send(_error(number, "there are no events here; ask again instead", 2))
             return
+        try:
+            answers = msgspec.json.decode(request.command, type=_Subscribing).answers
+        except msgspec.ValidationError:
+            self._send(_error(number, "that command cannot be read: `answers` is true or false", 2))
+            return
         if self._subscription is None:
-            self._subscription = self._subscribe(self._event)
+            self._subscription = self._subscribe(self._event, answers)
         self._send(Answer(version=LOCAL_VERSION, request=number, reply=DONE))
 
     # --- output

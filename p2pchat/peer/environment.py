@@ -28,6 +28,8 @@ class Environment:
     """Tells every front end."""
     heard: Callable[[], bool] = field(default=lambda: True, kw_only=True)
     """Whether there is a front end that is told."""
+    attended: Callable[[], bool] = field(default=lambda: False, kw_only=True)
+    """Whether a person at a front end that came later can be asked."""
     store: bytes
     """The id of our store, 16 bytes."""
     nonce: bytes = field(default=b"")

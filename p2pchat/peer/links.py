@@ -30,6 +30,7 @@ from ..core.trust import (
 )
 from ..net.connection import Ending
 from ..net.tls import Authenticated
+from .attendance import Attendance
 from .chat import Chat
 from .crowd import MAX_LINKS_OF_ONE, Crowd
 from .environment import Environment
@@ -75,14 +76,14 @@ class Links:
     log = Logger()
 
     def __init__(
-        self, environment: Environment, people: People, policy: Policy, handle: Callable[[], str], host: Host
+        self, environment: Environment, people: People, policy: Policy | None, handle: Callable[[], str], host: Host
     ) -> None:
         self.requests: dict[bytes, Request] = {}
         self.unconfirmed: dict[bytes, Link] = {}
         """Who answered at an address and waits for our person to say that it is the right one."""
         self._environment = environment
         self._people = people
-        self._policy = policy
+        self.attendance = Attendance(environment, people, policy)
         self._handle = handle
         self._host = host
         self._links: dict[bytes, list[Link]] = {}
@@ -158,15 +159,16 @@ class Links:
                 other.close(EndCode.DISPLACED)
 
     def _judge(self, link: Link, facts: Facts) -> None:
-        answer = judge_request(facts, self._policy)
+        answer = judge_request(facts, self.attendance.policy)
         if answer is Answer.ACCEPT:
-            self.accept(link, accepted_scope(facts, self._policy))
+            self.accept(link, accepted_scope(facts, self.attendance.policy))
         elif answer is Answer.REJECT or not self._crowd.has_room(link, self.all()):
+            self.attendance.refused(link.id)
             link.reject(EndCode.REJECTED)
 
     def stands(self, identifier: bytes) -> bool:
         """Whether somebody would be let in without asking the person."""
-        return judge_request(self._people.facts(identifier), self._policy) is Answer.ACCEPT
+        return judge_request(self._people.facts(identifier), self.attendance.policy) is Answer.ACCEPT
 
     def _go_on_as_dialler(self, link: Link) -> None:
         """Dialling somebody is consent to that id; where only an address was dialled the person confirms it first."""

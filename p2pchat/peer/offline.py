@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..api import Notifications, Person, SetNotifications, ShowNotifications
 from ..config import ACCEPT_WHOM, AcceptWhom
-from ..core.errors import NoSuchContact, RemoteProtocolError, UsageError, UserError
+from ..core.errors import NoSuchContact, RemoteProtocolError, StateInUse, UsageError, UserError
 from ..core.identity import JoinLink, format_id, id_of, looks_like_id, parse_id, short_id
 from ..core.messages import Signed
 from ..core.notices import Preferences
@@ -23,7 +23,7 @@ from ..core.text import Kind, clean
 from ..storage.contacts import Contact
 from ..storage.directory import StateDirectory
 from ..storage.keys import KEY_SETTING, load_or_create_identity
-from ..storage.offline import open_offline
+from ..storage.offline import look_beside, open_offline
 from ..storage.peer_tables import PEER_SCHEMA, PeerTables
 from ..storage.servers import Server, Trust
 from . import preferences
@@ -76,10 +76,15 @@ class FoundServer:
 
 
 def standing(state: Path) -> Standing:
-    """What is known so far; nothing is made where there is nothing."""
-    if not StateDirectory(state).database_file(PEER_SCHEMA.name).exists():
+    """What is known so far, also where a peer runs; nothing is made where there is nothing."""
+    directory = StateDirectory(state)
+    if not directory.database_file(PEER_SCHEMA.name).exists():
         return Standing()
-    return _with_tables(state, _standing)
+    try:
+        return _with_tables(state, _standing)
+    except StateInUse:
+        with look_beside(directory, PEER_SCHEMA) as tables:
+            return _standing(tables)
 
 
 def join(state: Path, link: JoinLink, handle: str, found: FoundServer) -> Standing:

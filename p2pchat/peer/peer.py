@@ -47,7 +47,7 @@ class Peer:
     log = Logger()
 
     def __init__(
-        self, environment: Environment, dialler: Dialler, tls: PeerDiallerTLS, policy: Policy, handle: str
+        self, environment: Environment, dialler: Dialler, tls: PeerDiallerTLS, policy: Policy | None, handle: str
     ) -> None:
         self.environment = environment
         self.handle = handle

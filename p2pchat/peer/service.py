@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api import Command, Doubt, Event, Problem, Reply, Say, SayAll, Stopping
-from ..config import AcceptWhom, PeerSettings
+from ..config import PeerSettings
 from ..core.errors import EndCode, UserError
 from ..core.identity import Identity
 from ..core.messages import Address
@@ -46,6 +46,7 @@ from .commands import Commands
 from .environment import Environment
 from .examination import Examination
 from .link import Link
+from .listening import Listening
 from .notifying import Notifying
 from .offline import HANDLE_SETTING, FoundServer, accept_of, put_server
 from .peer import Peer
@@ -65,19 +66,6 @@ NEW_DATABASE = (
     "if they should be, stop this peer and put peer.db back from a backup"
 )
 """What is said where a database is gone: an empty start is never a silent one."""
-
-
-class Listening:
-    """One front end's subscription."""
-
-    def __init__(self, listener: Callable[[Event], None], listeners: list["Listening"]) -> None:
-        self.tell = listener
-        self._listeners = listeners
-
-    def cancel(self) -> None:
-        """No more events, from now on."""
-        if self in self._listeners:
-            self._listeners.remove(self)
 
 
 class PeerService(MultiService):
@@ -136,9 +124,17 @@ class PeerService(MultiService):
 
     def subscribe(self, listener: Callable[[Event], None]) -> Listening:
         """Call `listener` with every event from now on; see `p2pchat.api.Api`."""
-        listening = Listening(listener, self._listeners)
+        return self._add(Listening(listener, self._listeners))
+
+    def _subscribe_locally(self, listener: Callable[[Event], None], answers: bool) -> Listening:
+        listening = self._add(Listening(listener, self._listeners, answers, answers))
+        if answers and self.peer is not None:
+            self.peer.links.attendance.tell()
+        return listening
+
+    def _add(self, listening: Listening) -> Listening:
         self._listeners.append(listening)
-        while self._untold:
+        while listening.shows and self._untold:
             self._queue(self._untold.popleft())
         return listening
 
@@ -155,8 +151,11 @@ class PeerService(MultiService):
             whose="our" if doubt.mine else "their", first=doubt.first, last=doubt.last, id=doubt.person.id,
             name=doubt.person.name, explanation=doubt.explanation,
         )  # fmt: skip
-        if not doubt.first and not self._listeners:
+        if not doubt.first and not self._heard():
             self._untold.append(doubt)
+
+    def _heard(self) -> bool:
+        return not self._silent and any(each.shows for each in self._listeners)
 
     def _queue(self, event: Event) -> None:
         if not self._events:
@@ -207,7 +206,7 @@ class PeerService(MultiService):
         environment, handle = await self._open_environment(database)
         credentials = own_credentials(environment.identity.private_key, environment.wall())
         dialler = Dialler(self._reactor, self._reactor, self._sweep, self.settings.dial_port)
-        peer = Peer(environment, dialler, PeerDiallerTLS(credentials), Policy(await self._accept(database)), handle)
+        peer = Peer(environment, dialler, PeerDiallerTLS(credentials), await self._policy(database), handle)
         await peer.people.load()
         self._listen(peer, ListenerTLS(credentials, (PEER_PROTOCOL,)))
         self.peer = peer
@@ -245,9 +244,10 @@ class PeerService(MultiService):
         store = await database.write(remember)
         return self._environment(identity, database, store), handle
 
-    async def _accept(self, database: Database[PeerTables]) -> AcceptWhom:
-        """What happens to requests: as was said at this start, or as is remembered."""
-        return self.settings.accept or await database.read(accept_of) or self.settings.accept_else
+    async def _policy(self, database: Database[PeerTables]) -> Policy | None:
+        """What happens to requests: as was said at this start, or as is remembered; None: as the moment asks for."""
+        said = self.settings.accept or await database.read(accept_of)
+        return Policy(said) if said else Policy.ASK if self.settings.accept_else == "ask" else None
 
     def _environment(self, identity: Identity, database: Database[PeerTables], store: bytes) -> Environment:
         return Environment(
@@ -257,7 +257,8 @@ class PeerService(MultiService):
             wall=lambda: int(time.time() * 1000),
             random=os.urandom,
             emit=self._problems.emit,
-            heard=lambda: bool(self._listeners) and not self._silent,
+            heard=self._heard,
+            attended=lambda: any(each.answers for each in self._listeners),
             store=store,
             nonce=os.urandom(16),
         )
@@ -310,7 +311,7 @@ class PeerService(MultiService):
 
     def _start_local(self) -> None:
         factory = LocalFactory(
-            json_execute(Command, self.execute), self._reactor, subscribe=json_subscribe(self.subscribe)
+            json_execute(Command, self.execute), self._reactor, subscribe=json_subscribe(self._subscribe_locally)
         )
         self._local = LocalService(self._reactor, self._directory.socket_file, factory)
         self._local.setServiceParent(self)

@@ -11,7 +11,8 @@ from p2pchat.core.errors import StoreError
 from p2pchat.storage.database import Database
 from p2pchat.storage.directory import StateDirectory
 from p2pchat.storage.executor import InlineExecutor
-from p2pchat.storage.schema import Schema, TablesT
+from p2pchat.storage.failures import told_to_people
+from p2pchat.storage.schema import Schema, TablesT, open_reader
 
 ResultT = TypeVar("ResultT")
 
@@ -50,6 +51,18 @@ def open_offline(directory: StateDirectory, schema: Schema[TablesT]) -> Iterator
             yield OfflineDatabase(database)
         finally:
             _now(database.close())
+
+
+@contextmanager
+def look_beside(directory: StateDirectory, schema: Schema[TablesT]) -> Iterator[TablesT]:
+    """The tables of a database whose daemon runs, to be read only: SQLite lets one write and others read."""
+    path = directory.database_file(schema.name)
+    connection = open_reader(path)
+    try:
+        with told_to_people(str(path)):
+            yield schema.tables(connection)
+    finally:
+        connection.close()
 
 
 def _now(deferred: Deferred[ResultT]) -> ResultT:

@@ -81,7 +81,7 @@ class Terminal:
         self._state = state
         self._result: tuple[int, str] | None = None
         self._peer_stops = False
-        self._api = LocalApi(reactor, api.Reply, api.Event, lambda text: api.Problem(text=text), self._peer_gone)
+        self._api = LocalApi(reactor, api.Reply, api.Event, lambda text: api.Problem(text=text), self._peer_gone, True)
         self._front = Attached(PeerSettings(state=state, plain=plain), self._api, reactor, time.time, self.finish)
 
     def appear(self) -> None:
