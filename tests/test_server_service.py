@@ -8,6 +8,7 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -130,6 +131,18 @@ class ServiceTests(TestCase):
         again = await self.start(port=parse_join_link(written[0]).port)
         self.assertEqual((again.identity.key, again.join_links()), (key, written))
         self.assertNotIn("first start", again.words())
+        self.assertNotIn("is new", again.words())
+
+    async def test_lost_database(self) -> None:
+        """A database that is gone, where the key is there, is said at the start and in the log."""
+        server = await self.start()
+        await server.stopService()
+        (self.state / "server.db").unlink()
+        with capturedLogs() as logs:
+            again = await self.start()
+        line = again.words().splitlines()[-1]
+        self.assertIn(f"the database in {self.state} is new, and the key there is older", line)
+        self.assertIn(line, [formatEvent(log) for log in logs if log["log_level"] is LogLevel.warn])
 
     async def test_F23_state_in_use(self) -> None:
         """A second server on one state directory is refused and told whose it is; the first goes on."""

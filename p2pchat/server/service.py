@@ -52,6 +52,13 @@ def random_fraction() -> float:
     return secrets.randbits(53) / 2**53
 
 
+NEW_DATABASE = (
+    "the database in {} is new, and the key there is older: names, bans and invitations from before are not in it; if "
+    "they should be, stop this server and put server.db back from a backup"
+)
+"""What is said where a database is gone: an empty start is never a silent one."""
+
+
 class RendezvousService(MultiService):
     """
     One rendezvous server.
@@ -80,6 +87,7 @@ class RendezvousService(MultiService):
         self._stop = stop or self.stopService
         self._executor = executor or ThreadExecutor(reactor)
         self._first_start = False
+        self._new_database = False
         self._reach: Reach
         self._own_name: str | None = None
         self._opening: Deferred[None] = succeed(None)
@@ -114,6 +122,8 @@ class RendezvousService(MultiService):
         for link in links(self._reach, self._own_name):
             where = "this" if link.host in LOOPBACK else "another"
             lines.append(f"Join from {where} machine: p2pchat join '{link}'")
+        if self._new_database:
+            lines.append(NEW_DATABASE.format(self._settings.state))
         return "\n".join(lines)
 
     # --- opening
@@ -145,6 +155,9 @@ class RendezvousService(MultiService):
     async def _open_identity(self, directory: StateDirectory, database: Database[ServerTables]) -> Identity:
         known = await database.read(lambda tables: tables.settings.get(KEY_SETTING))
         self._first_start = not directory.key_file.exists()
+        self._new_database = database.created and not self._first_start
+        if self._new_database:
+            self.log.warn("{text}", text=NEW_DATABASE.format(directory.path))
         identity = load_or_create_identity(directory, known, lambda: secrets.token_bytes(32))
         await database.write(lambda tables: tables.settings.set_once(KEY_SETTING, identity.key))
         return identity
