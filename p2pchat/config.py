@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Literal, get_args
 
 from .core.errors import UsageError
@@ -226,6 +227,11 @@ def check_handle(name: str, option: str = "--name ") -> None:
     suggestion = handle_from(name)
     example = f", such as {suggestion}" if is_handle(suggestion) else ""
     raise UsageError(f"{option}{name!r} must be 1 to {HANDLE_CHARACTERS} of a-z 0-9 . _ -; choose another{example}")
+
+
+def state_option(state: Path, role: Role) -> str:
+    """What a command is to be given for this directory: nothing for the usual one."""
+    return "" if state == default_state(role) else f" --state {quote(str(state))}"
 
 
 def check_accept(whom: str, option: str = "--accept ") -> AcceptWhom:

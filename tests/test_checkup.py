@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
+from unittest import skipIf
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -14,6 +15,8 @@ from p2pchat.api.health import StoreFacts
 from p2pchat.core.identity import Identity, JoinLink
 from p2pchat.oneshot.running import held
 from p2pchat.peer import checkup, offline
+from p2pchat.peer.diagnosis import diagnose
+from p2pchat.peer.facts import Facts
 from p2pchat.peer.offline import FoundServer
 from p2pchat.server.service import wall_clock
 from p2pchat.storage.directory import StateDirectory
@@ -49,7 +52,40 @@ class DirectoryTests(SynchronousTestCase):
         found = {finding.check: finding for finding in checkup.of_new_peer(self.state, wall_clock())}
         self.assertEqual(set(found), {"state", "listen", "dial", "post-quantum"})
         self.assertEqual(found["state"].state, "warning")
-        self.assertIn("p2pchat join LINK", found["state"].fix)
+        self.assertIn(f"p2pchat join --state {self.state} LINK", found["state"].fix)
+
+    def test_lost_database(self) -> None:
+        """Where the key is there and the database is not, nobody is told that this peer is new."""
+        joined(self.state)
+        (self.state / "peer.db").unlink()
+        first, *_ = checkup.of_new_peer(self.state, wall_clock())
+        self.assertEqual((first.check, first.state), ("store", "failed"))
+        self.assertIn(f"p2pchat --state {self.state}", first.fix)
+
+    def test_cannot_be_opened(self) -> None:
+        """What cannot be opened is said first, and not that no server was joined; each command names the directory."""
+        joined(self.state)
+        (self.state / "identity.key").unlink()
+        found = checkup.stored(self.state)
+        assert found is not None
+        store, _ = found
+        self.assertIn(f"p2pchat identity import --state {self.state} FILE", store.refusal)
+        facts = Facts(wall=0, servers=(), ports=checkup._ports(), store=store, openssl="")
+        first, *rest = diagnose(facts)
+        self.assertEqual((first.check, first.state), ("store", "failed"))
+        self.assertEqual([each for each in rest if each.check in ("store", "server")], [])
+
+    @skipIf(os.geteuid() != 0, "only root may look at what is another user's")
+    def test_root(self) -> None:
+        """Root looks at the directory of a service's user, and leaves it and what is made there to that user."""
+        joined(self.state)
+        (self.state / "lock").unlink()
+        for path in (self.state, *self.state.iterdir()):
+            os.chown(path, 12345, 12345)
+        found = checkup.stored(self.state)
+        assert found is not None
+        self.assertEqual((found[0].refusal, found[0].fault, found[0].owned), ("", "", True))
+        self.assertEqual({path.stat().st_uid for path in (self.state, *self.state.iterdir())}, {12345})
 
     def test_open_to_others(self) -> None:
         """The mode is told as it was, though opening the directory mends it."""

@@ -235,6 +235,8 @@ class DiagnosisTests(SynchronousTestCase):
         """A damaged database, one that takes too long, and one that cannot be used."""
         damaged = store(fault="row 7 missing from index")
         self.expect(damaged, "store", "failed", "row 7 missing", "keep a copy of /home/alice/p2pchat")
+        damaged = store(fault="row 7", option=" --state /srv/me")
+        self.expect(damaged, "store", "failed", "row 7", "read: p2pchat recover --state /srv/me")
         self.expect(store(fault=None), "store", "unknown", "longer than a minute")
         refused = self.finding(store(refusal="peer.db is of a newer version: install it"), "store")
         self.assertEqual((refused.state, refused.text), ("failed", "peer.db is of a newer version: install it"))
@@ -248,7 +250,7 @@ class DiagnosisTests(SynchronousTestCase):
     def test_directory(self) -> None:
         """A state directory that others may read, that is not ours, or that a network holds."""
         self.expect(store(mode=0o750), "state", "failed", "mode 0750", "chmod 700 /home/alice/p2pchat")
-        self.expect(store(owned=False), "state", "failed", "another user", "chown")
+        self.expect(store(owned=False), "state", "failed", "another user", "as that user, or with sudo")
         self.expect(
             store(path="/home/alice/my chats", mode=0o750),
             "state",

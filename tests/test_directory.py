@@ -95,6 +95,24 @@ class Opening(DirectoryTestCase):
         self.assertEqual(self.path.stat().st_mode & 0o7777, 0o755)
         self.assertEqual(os.listdir(self.path), [])
 
+    @skipIf(os.geteuid() != 0, "needs root to give a directory away")
+    def test_foreign_owner_and_root(self) -> None:
+        """To look and to recover root may use it; what root made there goes to the owner, and nothing else does."""
+        self.path.mkdir(0o700)
+        os.chown(self.path, 12345, 12345)
+        for name in ("peer.db.x", "peer.db.twice", "other"):
+            (self.path / name).write_text("")
+        os.link(self.path / "peer.db.twice", self.base / "elsewhere")
+        (self.path / "peer.db.link").symlink_to(self.base / "elsewhere")
+        for role in ("doctor", "recover"):
+            with StateDirectory(self.path, role):
+                pass
+        owners = {path.name: path.stat().st_uid for path in self.path.iterdir()}
+        expected = {"lock": 12345, "peer.db.x": 12345, "peer.db.twice": 0, "peer.db.link": 0, "other": 0}
+        self.assertEqual(owners, expected)
+        for role in ("peer", "server", "command"):
+            self.assertRaises(StateError, StateDirectory(self.path, role).open)
+
     def test_no_directory(self) -> None:
         """A file, a link into nowhere, or a place that cannot be made is refused in one line with the fix."""
         self.path.write_text("")

@@ -157,7 +157,9 @@ class Reading(FilesTestCase):
         """A key file of another user is refused."""
         write_atomically(self.path, b"secret")
         os.chown(self.path, 12345, -1)
-        self.assertIn("12345", str(self.assertRaises(StateError, read_secret, self.path)))
+        for owner in (None, 12346):
+            self.assertIn("12345", str(self.assertRaises(StateError, read_secret, self.path, owner)))
+        self.assertEqual(read_secret(self.path, 12345), b"secret")
 
     def test_fifo(self) -> None:
         """A FIFO in its place is refused, and not waited for."""

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from unittest import skipIf
 
 import apsw
 from hypothesis import given, settings, strategies as st
@@ -564,6 +565,20 @@ class ServerTests(CliCase):
             owner = database.read(lambda tables: tables.handles.owner("name-7"))
         assert owner is not None
         self.assertEqual((owner.peer, owner.seen), ((7).to_bytes(32, "big"), None))
+
+    @skipIf(os.geteuid() != 0, "only root may do that in the directory of another user")
+    def test_root_for_the_user_of_a_service(self) -> None:
+        """Root recovers what belongs to a service's user, who can use all of it afterwards."""
+        with open_offline(StateDirectory(self.server_state), SERVER_SCHEMA) as database:
+            database.write(lambda tables: tables.handles.claim("name", bytes(32), 1, 1))
+        path = self.server_state / "server.db"
+        path.write_bytes(bytes(PAGE))
+        (self.server_state / "lock").unlink()
+        for each in (self.server_state, path):
+            os.chown(each, 12345, 12346)
+        self.assertIn("was damaged", self.succeeds("recover", "--state", self.server_state))
+        found = {(each.stat().st_uid, each.stat().st_gid) for each in self.server_state.iterdir()}
+        self.assertEqual(found, {(12345, 12346)})
 
     def test_nothing_anywhere(self) -> None:
         """Without any database it is 1."""

@@ -127,6 +127,14 @@ class CheckupTests(SynchronousTestCase):
         self.assertIsNone(checkup.reach_of(self.state))
         self.assertEqual(checkup.port_of(None), 8888)
 
+    def test_lost_database(self) -> None:
+        """Where the key is there and the database is not, it is not called new."""
+        self.state.mkdir(0o700)
+        (self.state / "identity.key").write_text("")
+        found = checkup.of_new_server(self.state)
+        self.assertEqual((found.check, found.state), ("store", "failed"))
+        self.assertIn("put server.db back", found.fix)
+
     def test_held(self) -> None:
         """Who has the directory and does not answer is named."""
         with StateDirectory(self.state, "server"):

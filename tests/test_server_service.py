@@ -9,7 +9,6 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel, capturedLogs, formatEvent
-from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from p2pchat.api import JoinLinks, RosterRows, ServerReport, ShowLinks, ShowRoster, ShowServer, StopServer

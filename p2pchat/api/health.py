@@ -5,6 +5,7 @@ A finding is `failed` where something that people count on does not work, a `war
 could, and `unknown` where nobody could be asked.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ NO_ROOM = 64 * 1024**2
 
 PRIVATE = 0o700
 """The mode of a directory that its owner alone may look into."""
+
+
+_COMMANDS = re.compile(r"p2pchat (?:stop|recover|join|peer|identity (?:import|export))\b(?! --state)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class StoreFacts:
     owned: bool = True
     network: str | None = None
     """The type of its file system, if that is a network's."""
+    option: str = ""
+    """` --state DIR`, as commands must be given it; empty for the usual directory."""
 
 
 def ok(check: str, text: str) -> Finding:
@@ -69,7 +75,7 @@ def store_findings(store: StoreFacts, private: int = PRIVATE) -> Iterator[Findin
         yield unknown("store", "checking the database takes longer than a minute", "ask again later")
     elif store.fault:
         fix = f"p2pchat stop, keep a copy of {store.path}, then save what can be read: p2pchat recover"
-        yield failed("store", f"the database is damaged: {store.fault}", fix)
+        yield failed("store", f"the database is damaged: {store.fault}", for_state(fix, store.option))
     else:
         yield ok("store", "the database is in order")
     if store.free is not None:
@@ -88,10 +94,16 @@ def _directory(store: StoreFacts, mode: int, private: int) -> Finding:
         fix = "keep it on a disk of this machine: --state DIR"
         return failed("state", f"{store.path} is on a network file system ({store.network}): locks do not hold", fix)
     if not store.owned:
-        return failed("state", f"{store.path} belongs to another user", f'sudo chown -R "$USER" {quote(store.path)}')
+        fix = f'run this as that user, or with sudo; if it should be yours: sudo chown -R "$USER" {quote(store.path)}'
+        return failed("state", f"{store.path} belongs to another user", fix)
     if mode & ~private:
         return failed("state", f"{store.path} is open to others (mode {mode:04o})", f"chmod 700 {quote(store.path)}")
     return ok("state", f"{store.path} is closed to others")
+
+
+def for_state(text: str, option: str) -> str:
+    """Name the directory in the commands of a text that would otherwise be done with the usual one."""
+    return _COMMANDS.sub(lambda found: found[0] + option, text)
 
 
 def span(milliseconds: int) -> str:

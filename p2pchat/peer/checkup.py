@@ -1,6 +1,7 @@
 """A doctor for a peer that does not run: its directory, key and database, its ports, and whether its servers answer."""
 
 import errno
+import os
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,8 +11,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 
 from ..api import Finding
-from ..api.health import StoreFacts
-from ..config import DIAL_PORT, LISTEN_PORT
+from ..api.health import StoreFacts, failed, for_state, warning
+from ..config import DIAL_PORT, LISTEN_PORT, state_option
 from ..core.addresses import written
 from ..core.errors import UserError
 from ..core.messages import Address
@@ -38,10 +39,11 @@ NEW = frozenset({"listen", "dial", "post-quantum"})
 
 def stored(state: Path) -> tuple[StoreFacts, tuple[Server, ...]] | None:
     """What a state directory is like, and the servers that it remembers; None where no peer was ever started."""
-    directory = StateDirectory(state, "command")
+    directory = StateDirectory(state, "doctor")
     if not directory.database_file(PEER_SCHEMA.name).exists():
         return None
-    facts = StoreFacts(path=str(directory.path))
+    option = state_option(directory.path, "peer")
+    facts = StoreFacts(path=str(directory.path), option=option)
     try:
         # Before it is opened, which mends the mode.
         room = look_at(directory.path)
@@ -50,7 +52,7 @@ def stored(state: Path) -> tuple[StoreFacts, tuple[Server, ...]] | None:
             fault, known, servers = database.read(
                 lambda tables: (tables.integrity.fault(), tables.settings.get(KEY_SETTING), tables.servers.all())
             )
-            check_kept(directory, known, WITHOUT_KEY)
+            check_kept(directory, known, for_state(WITHOUT_KEY, option))
     except OSError as error:
         return replace(facts, refusal=f"cannot use {directory.path}: {error.strerror}"), ()
     except UserError as error:
@@ -60,9 +62,14 @@ def stored(state: Path) -> tuple[StoreFacts, tuple[Server, ...]] | None:
 
 def of_new_peer(state: Path, wall: int) -> tuple[Finding, ...]:
     """What to say where no peer was ever started."""
-    facts = Facts(wall=wall, servers=(), ports=_ports(), store=StoreFacts(path=str(state)), openssl=openssl_version())
-    fix = "start it: p2pchat, or first p2pchat join LINK"
-    new = Finding(check="state", state="warning", text=f"no peer was started in {state} yet", fix=fix)
+    option = state_option(state, "peer")
+    store = StoreFacts(path=str(state), option=option)
+    facts = Facts(wall=wall, servers=(), ports=_ports(), store=store, openssl=openssl_version())
+    fix = for_state(f"start it: p2pchat{option}, or first p2pchat join LINK", option)
+    new = warning("state", f"no peer was started in {state} yet", fix)
+    if os.path.exists(StateDirectory(state).key_file):
+        fix = f"put peer.db back from a backup, or start without what was in it: p2pchat{option}"
+        new = failed("store", f"the database in {state} is gone, and the key is there", fix)
     return (new, *(finding for finding in diagnose(facts) if finding.check in NEW))
 
 

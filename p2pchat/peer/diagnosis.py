@@ -7,8 +7,10 @@ could, and `unknown` where nobody could be asked.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from ..api import Finding
-from ..api.health import failed, ok, span, store_findings, unknown, warning
+from ..api.health import failed, for_state, ok, span, store_findings, unknown, warning
 from ..core.addresses import unmap, written
 from ..core.reach import Outcome, outcome_of
 from .facts import Facts, PortFacts, ServerFacts
@@ -30,7 +32,8 @@ HYBRID = "X25519MLKEM768"
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
     """The findings, in the order in which a person reads them."""
-    return (
+    found = (
+        *(store_findings(facts.store) if facts.store.refusal else ()),  # the rest may come of that
         *_servers(facts),
         *_clocks(facts),
         *_certificates(facts),
@@ -39,15 +42,16 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         _dialling(facts),
         *_paths(facts),
         _key_agreement(facts),
-        *store_findings(facts.store),
+        *(() if facts.store.refusal else store_findings(facts.store)),
     )
+    return tuple(replace(each, fix=for_state(each.fix, facts.store.option)) for each in found)
 
 
 # --- servers
 
 
 def _servers(facts: Facts) -> Iterator[Finding]:
-    if not facts.servers:
+    if not facts.servers and not facts.store.refusal:
         fix = "p2pchat join LINK, with the link that a server's operator gives you"
         yield warning("server", "no server is joined: you find only those whose address you type", fix)
     for server in facts.servers:

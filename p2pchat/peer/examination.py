@@ -1,10 +1,12 @@
 """A doctor for the peer that runs: asks its servers, links and store; diagnosis.py says what it means."""
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 
 from ..api import Findings
 from ..api.health import StoreFacts
-from ..config import PeerSettings
+from ..config import PeerSettings, state_option
 from ..core.errors import StoreError
 from ..core.messages import DialledBack
 from ..net.interfaces import own_addresses
@@ -101,6 +103,7 @@ class Examination:
     async def _store(self) -> StoreFacts:
         database = self._peer.environment.database
         directory = database.path.parent
+        facts = StoreFacts(path=str(directory), option=state_option(directory, "peer"))
 
         def check(tables: PeerTables) -> tuple[str, Room]:
             try:
@@ -114,11 +117,11 @@ class Examination:
         try:
             fault, room = await checked
         except TimeoutError:
-            return StoreFacts(path=str(directory), fault=None)
+            return replace(facts, fault=None)
         except StoreError as error:
-            return StoreFacts(path=str(directory), refusal=str(error))
-        return StoreFacts(
-            path=str(directory),
+            return replace(facts, refusal=str(error))
+        return replace(
+            facts,
             fault=fault,
             refusal="" if database.failed is None else str(database.failed),
             free=room.free,

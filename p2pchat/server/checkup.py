@@ -1,6 +1,7 @@
 """A doctor for a server, whether or not it runs: its directory, key and database, its port, and its join links."""
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +13,8 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, gatherResults
 
 from ..api import Finding
-from ..api.health import StoreFacts, warning
-from ..config import SERVER_PORT
+from ..api.health import StoreFacts, failed, warning
+from ..config import SERVER_PORT, state_option
 from ..core.addresses import written as written_address
 from ..core.errors import UserError
 from ..core.identity import JoinLink
@@ -39,10 +40,10 @@ SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 def stored(state: Path, running: bool) -> StoreFacts | None:
     """What a state directory is like; None where no server was ever started. With `running`: only looks."""
-    directory = StateDirectory(state, "command")
+    directory = StateDirectory(state, "doctor")
     if not directory.database_file(SERVER_SCHEMA.name).exists():
         return None
-    facts = StoreFacts(path=str(directory.path))
+    facts = StoreFacts(path=str(directory.path), option=state_option(directory.path, "server"))
     try:
         # Before it is opened, which mends the mode.
         room = look_at(directory.path)
@@ -79,7 +80,11 @@ def _beside_it(directory: StateDirectory) -> Iterator[tuple[str, bytes | None]]:
 
 def of_new_server(state: Path) -> Finding:
     """What to say where no server was ever started."""
-    fix = f"start it: p2pchat server --state {quote(str(state))}"
+    start = f"p2pchat server --state {quote(str(state))}"
+    if os.path.exists(StateDirectory(state).key_file):
+        fix = f"put server.db back from a backup, or start without what was in it: {start}"
+        return failed("store", f"the database in {state} is gone, and the key is there", fix)
+    fix = f"start it: {start}"
     return warning("state", f"no server was started in {state} yet", fix)
 
 

@@ -33,6 +33,13 @@ PROBE_PAUSE = 0.01
 MOUNTINFO = Path("/proc/self/mountinfo")
 
 
+ROOTS_TOO = frozenset({"doctor", "recover"})
+"""What root may do in the directory of another user, such as that of a system service, whose user nobody can become."""
+
+OURS = ("lock", "peer.db", "server.db")
+"""What the names of the files begin with that such a command may have made."""
+
+
 class Holder(NamedTuple):
     """The process that holds a state directory."""
 
@@ -112,6 +119,8 @@ class StateDirectory:
         descriptor, self._lock = self._lock, None
         try:
             os.ftruncate(descriptor, 0)
+            if os.geteuid() == 0 and self.role in ROOTS_TOO:
+                self._hand_over()
         finally:
             os.close(descriptor)
 
@@ -173,12 +182,21 @@ class StateDirectory:
         status = self.path.stat()
         if not stat.S_ISDIR(status.st_mode):
             raise StateError(f"{self.path} is not a directory: {OTHER_DIRECTORY}")
-        if status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and not (os.geteuid() == 0 and self.role in ROOTS_TOO):
             raise StateError(
                 f"{self.path} belongs to user {status.st_uid}, not to you ({os.geteuid()}): {OTHER_DIRECTORY}"
             )
         if stat.S_IMODE(status.st_mode) != DIRECTORY_MODE:
             self.path.chmod(DIRECTORY_MODE)
+
+    def _hand_over(self) -> None:
+        """Give what root has made here to the owner of the directory, who could not use it otherwise."""
+        owner = self.path.stat()
+        for file in self.path.iterdir():
+            if owner.st_uid == 0 or not file.name.startswith(OURS):
+                continue
+            with suppress(OSError):  # it is gone, or a link
+                _give(file, owner.st_uid, owner.st_gid)
 
     def _take_lock(self) -> int:
         descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -221,6 +239,17 @@ def holder(path: Path | str) -> Holder | None:
             os.close(descriptor)
     except OSError as error:
         raise StateError(f"cannot look at {file}: {error.strerror}; {OTHER_DIRECTORY}") from error
+
+
+def _give(file: Path, user: int, group: int) -> None:
+    """Give a file of root's away; no other name of it may be elsewhere, or somebody had it given who may not."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == 0 and status.st_nlink == 1:
+            os.fchown(descriptor, user, group)
+    finally:
+        os.close(descriptor)
 
 
 def _open_lock(file: Path) -> int | None:

@@ -57,18 +57,19 @@ def remove_unplaced(path: Path) -> None:
                 beside.unlink()
 
 
-def read_secret(path: Path) -> bytes:
+def read_secret(path: Path, owner: int | None = None) -> bytes:
     """
     The contents of a key file of ours.
 
     Refused with `StateError`, as OpenSSH does, if it belongs to somebody else or others may read or write it:
-    a warning would scroll away, and the key may already have been copied. Raises `FileNotFoundError` if there
-    is none; a key that is there and cannot be read is never an absent one, so everything else is `StateError`.
+    a warning would scroll away, and the key may already have been copied. Root may read that of `owner`, too.
+    Raises `FileNotFoundError` if there is none; a key that is there and cannot be read is never an absent one,
+    so everything else is `StateError`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            _check_secret(path, os.fstat(descriptor))
+            _check_secret(path, os.fstat(descriptor), owner)
             with open(descriptor, "rb", closefd=False) as file:
                 return file.read(SECRET_SIZE)
         finally:
@@ -88,10 +89,10 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check_secret(path: Path, status: os.stat_result) -> None:
+def _check_secret(path: Path, status: os.stat_result, owner: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise StateError(f"{path} is not a file: move it away")
-    if status.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid() and not (os.geteuid() == 0 and status.st_uid == owner):
         raise StateError(f"{path} belongs to user {status.st_uid}, not to you ({os.geteuid()}): use a key of your own")
     if status.st_mode & 0o077:
         raise StateError(

@@ -37,7 +37,7 @@ class Room:
     mode: int
     """Permission bits of the directory."""
     owned: bool
-    """Whether it belongs to us."""
+    """Whether it belongs to us; to root all do."""
     network: str | None
     """The type of the network file system that it is on; None: a local one."""
 
@@ -52,6 +52,6 @@ def look_at(path: Path, mountinfo: Path = MOUNTINFO) -> Room:
     return Room(
         free=file_system.f_bavail * file_system.f_frsize,
         mode=stat.S_IMODE(status.st_mode),
-        owned=status.st_uid == os.geteuid(),
+        owned=os.geteuid() in (0, status.st_uid),
         network=network_file_system(Path(os.path.realpath(path)), mounts),
     )

@@ -5,6 +5,7 @@ PKCS#8 in PEM, not encrypted, readable by its owner alone (F40). The database re
 that a lost or exchanged file is noticed before anybody is told another identity.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ KEY_SETTING = "key"
 def load_identity(file: Path) -> Identity | None:
     """The identity in `file`, or None if there is no such file; raises StateError for everything else."""
     try:
-        data = read_secret(file)
+        # Who may use the directory is the directory's to say; root may look at what is its owner's.
+        data = read_secret(file, file.parent.stat().st_uid if os.geteuid() == 0 else None)
     except FileNotFoundError:
         return None
     try:
