@@ -31,6 +31,7 @@ from p2pchat.core.records import make_record, read_record
 from p2pchat.core.roster import QUIET
 from p2pchat.net.connection import Sweep
 from p2pchat.server import handles, registration, rendezvous
+from p2pchat.server.handles import HandleBook
 from p2pchat.server.registration import Registration
 from p2pchat.server.rendezvous import RendezvousFactory
 from p2pchat.storage.database import Database
@@ -648,6 +649,20 @@ class HandleTests(SynchronousTestCase):
             self.restart()
         self.visit(DAVE, "dave", 5)
         self.visit(ALICE, "alice", 1)
+
+    def test_R1_room_for_as_many_as_may_be_online(self) -> None:
+        """A book is never too small for those who may be online at a time."""
+        self.patch(handles, "MAX_HANDLES", 2)
+        book = HandleBook(self.server.database, self.server.clock, lambda: WALL, capacity=2)
+        for number, objection in enumerate((None, None, None, None, "full")):
+            name, peer = f"name-{number}", identity(100 + number).id
+            found = book.judge(name, peer)
+            self.assertEqual(None if found is None else found.value, objection)
+            if objection is None:
+                claimed = book.claim(name, peer)
+                assert claimed is not None
+                self.successResultOf(claimed)
+                book.came(name)
 
     def test_R1_full_of_owners(self) -> None:
         """Owners of a long time stay, whatever comes; a newcomer is told that there is no room until one ran out."""

@@ -22,7 +22,10 @@ from ..storage.server_tables import HANDLE_KEPT, ServerTables
 from .newcomers import Newcomers, Rank
 
 MAX_HANDLES = 65_536
-"""Handles in all: some 20 MB. Where there are so many, a new one takes the place of a newcomer's."""
+"""
+Handles in all, some 20 MB, or twice as many as may be online. Where there are so many, a new one takes the place of a
+newcomer's.
+"""
 
 LONG_TIME = 24 * 3600 * 1000
 """Milliseconds that an owner was online, in all, who is no newcomer any more: others do not take that place."""
@@ -55,7 +58,11 @@ class _Writing:
 class HandleBook:
     """The handles of one server; `wall` is the wall clock in ms since 1970, `clock` a monotonic one."""
 
-    def __init__(self, database: Database[ServerTables], clock: IReactorTime, wall: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database[ServerTables], clock: IReactorTime, wall: Callable[[], int], capacity: int = 0
+    ) -> None:
+        """`capacity`: how many peers may be online, for whom there is room in any case."""
+        self._capacity = capacity
         self._database = database
         self._clock = clock
         self._wall = wall
@@ -218,7 +225,7 @@ class HandleBook:
         goes = self._to_give_up(peer)
         if goes is not None:
             return {goes: peer}
-        if handle in self._claims or len(self._claims) + len(self._claiming) < MAX_HANDLES:
+        if handle in self._claims or len(self._claims) + len(self._claiming) < max(MAX_HANDLES, 2 * self._capacity):
             return {}
         goes = self._newcomers.first(self._clock.seconds())
         return None if goes is None else {goes: self._claims[goes].peer}

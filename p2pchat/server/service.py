@@ -145,7 +145,7 @@ class RendezvousService(MultiService):
         await database.open()
         self._closers.append(database.close)
         identity = await self._open_identity(directory, database)
-        handles = HandleBook(database, self._reactor, wall_clock)
+        handles = HandleBook(database, self._reactor, wall_clock, self._settings.capacity)
         await handles.load()
         self._open_port(identity, handles)
         await self._open_links(directory)
