@@ -5,9 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat.core.text import hang
 from p2pchat.ui.drawing import FURTHER
-from p2pchat.ui.transcript import record
 from p2pchat.ui.words import short_id
-from p2pchat.ui.written import MOST_RECORDS, read_end
+from p2pchat.ui.written import MOST_RECORDS, read_end, record
 from tests.fake_api import ALICE, BOB, CAROL, stored
 
 HEAD = record(0, f"-- chat: bob ({short_id(BOB.id)})")

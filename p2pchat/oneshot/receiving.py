@@ -26,8 +26,8 @@ from ..core.errors import NotInTime, NotRunning, UsageError, UserError
 from ..core.text import Kind, clean, hang
 from ..net.local_client import LocalClient
 from ..ui.drawing import FURTHER
-from ..ui.transcript import record
 from ..ui.words import name_of
+from ..ui.written import record
 from .output import client_of, reason_of
 
 PAGE_LINES = 100

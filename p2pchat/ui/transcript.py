@@ -24,7 +24,6 @@ out, and `-- N records are missing here` stands in their place once there is roo
 """
 
 from collections.abc import Callable
-from datetime import datetime
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -37,12 +36,7 @@ from .catching_up import CatchingUp
 from .drawing import FURTHER
 from .numbers import Numbers, write_numbers
 from .words import Narrator, name_of, short_id
-from .written import MOST_BYTES, Written, read_end
-
-
-def record(at: float, text: str) -> str:
-    """A record of what was written at a time (seconds since 1970), with its line end."""
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S} {text}\n"
+from .written import MOST_BYTES, Written, read_end, record
 
 
 class Transcript:

@@ -1,5 +1,5 @@
 """
-What stands at the end of a transcript, so that it can be gone on with.
+How a record of a transcript is written; and what stands at the end of one, so that it can be gone on with.
 
 A transcript says itself how far it came. So nothing beside it must be kept in step with it, whatever a crash left of
 the two, and a copy, or one that was put back from a backup, tells the truth too. Its last messages are compared with
@@ -44,6 +44,11 @@ _UNKNOWN = re.compile(r"-- (.*?)#(\d+)(?: \(from history\))? needs a newer versi
 _TAKEN_BACK = re.compile(r"-- #(\d+) to .* was taken back before it left")
 _RECEIPT = re.compile(r"-- .*: (delivered|seen)((?: #\d+(?:-#\d+)?)+)")
 _NUMBERS = re.compile(r"#(\d+)(?:-#(\d+))?")
+
+
+def record(at: float, text: str) -> str:
+    """A record of what was written at a time (seconds since 1970), with its line end."""
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S} {text}\n"
 
 
 @dataclass(eq=False, slots=True)
