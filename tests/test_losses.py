@@ -539,6 +539,52 @@ class ForgetTests(LossTests):
         self.assert_gone()
         self.assertEqual(self.texts_here(self.alice, "bob"), ["new"])
 
+    def at_scrub(self, command: api.Command) -> "list[Deferred[api.Reply]]":
+        """Have a command executed while what was deleted first is being made to be gone."""
+        database, begun = self.alice.database, list[Deferred[api.Reply]]()
+        write = database.write
+
+        def write_and_begin(operation: Any, scrub: bool = False) -> Deferred[Any]:
+            if scrub and not begun:
+                begun.append(Deferred[api.Reply]())  # before: the command writes too
+                begun[0] = Deferred.fromCoroutine(self.alice.commands.execute(command))
+            return write(operation, scrub)
+
+        self.patch(database, "write", write_and_begin)
+        return begun
+
+    def test_while_another_is_forgotten(self) -> None:
+        """Who is forgotten while somebody else is being forgotten is forgotten as well."""
+        carol = self.world.node("carol")
+        carol.knows(self.alice)
+        self.alice.knows(carol)
+        self.open()
+        self.alice.dials(carol)
+        self.world.settle()
+        self.say("zqsecret one", "zqsecret two")
+        self.say("zqsecret three", who="carol")
+        begun = self.at_scrub(api.Forget(who="bob"))
+        self.assertEqual(self.forget(self.alice, "carol").count, 1)
+        (reply,) = map(self.successResultOf, begun)
+        assert isinstance(reply, api.Forgotten)
+        self.assertEqual(reply.count, 2)
+        self.assertEqual(self.texts_here(self.alice, "bob"), [])
+        self.assert_gone()
+
+    def test_while_what_is_too_old_is_deleted(self) -> None:
+        """So is who is forgotten while what is too old is being deleted; what is said from then on stays."""
+        self.server_agrees()
+        self.open()
+        self.say("zqsecret, too old")
+        self.world.wall += 10 * DAY
+        self.say("zqsecret")
+        begun = self.at_scrub(api.Forget(who="bob"))
+        self.alice.do(api.SetRetention(days=5))
+        (reply,) = map(self.successResultOf, begun)
+        assert isinstance(reply, api.Forgotten)
+        self.assertEqual((reply.count, self.texts_here(self.alice, "bob")), (1, []))
+        self.assert_gone()
+
     def test_nothing_to_forget(self) -> None:
         """Where nothing was said nothing is deleted; somebody unknown cannot be forgotten."""
         self.assertEqual(self.forget(self.alice, "bob").count, 0)

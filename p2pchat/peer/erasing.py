@@ -38,6 +38,7 @@ def note(tables: PeerTables, *chats: tuple[bytes, int]) -> None:
     tables.settings.set(ERASING_SETTING, msgspec.json.encode(Erasing(tuple(known.items()))))
 
 
-def gone(tables: PeerTables) -> None:
-    """No trace is left."""
-    tables.settings.delete(ERASING_SETTING)
+def gone(tables: PeerTables, done: Erasing) -> None:
+    """No trace is left of what was noted before; what was noted since is to be deleted still."""
+    if noted(tables) == done:
+        tables.settings.delete(ERASING_SETTING)

@@ -66,6 +66,8 @@ class Forgetting:
         self._timekeeping = timekeeping
         self._due: float | None = None
         self._lock = DeferredLock()
+        self._deleted = dict[bytes, int]()
+        """Messages of chats that are being forgotten, by whoever deleted them: several may be under way at once."""
         self._told = ""
         """Of which traces the person was told last."""
         self._doubted = 0
@@ -86,13 +88,14 @@ class Forgetting:
             erasing.note(tables, (wire, tables.entries.newest()))
 
         await database.write(begin)
+        self._deleted.pop(wire, None)
         try:
-            counts, traces = await self._exclusively(self._finish)
+            traces = await self._exclusively(self._finish)
             waiting = await database.read(lambda tables: tables.lines.count_waiting(me, row))
         except StoreError as error:
             told = f"not all is deleted yet, the rest as soon as it can be: {error}"
             raise Reported(told, error.exit_code) from error
-        return Forgotten(counts.get(wire, 0), waiting, traces)
+        return Forgotten(self._deleted.pop(wire, 0), waiting, traces)
 
     def out_of_reach(self, name: str) -> str:
         """What forgetting cannot delete, in one line."""
@@ -123,8 +126,7 @@ class Forgetting:
 
     async def _go_on(self) -> None:
         if await self._environment.database.read(erasing.noted) is not None:
-            _, traces = await self._exclusively(self._finish)
-            self._tell(traces)
+            self._tell(await self._exclusively(self._finish))
         await self._timekeeping.begin()
         await self.enforce()
 
@@ -177,7 +179,7 @@ class Forgetting:
 
         async def work() -> tuple[int, str]:
             count = await self._erase(conversation, _EVER, before, found[0][0] - 1, days)
-            return count, (await self._finish())[1]
+            return count, await self._finish()
 
         count, traces = await self._exclusively(work)
         self._tell(traces)
@@ -198,14 +200,14 @@ class Forgetting:
         if self._due is not None:
             self._due = min(self._due, self._environment.clock.seconds() + AGAIN)
 
-    async def _finish(self) -> tuple[dict[bytes, int], str]:
-        """Delete all that is noted; how many messages in which conversation, and where traces of them are left."""
-        database, counts = self._environment.database, dict[bytes, int]()
+    async def _finish(self) -> str:
+        """Delete all that is noted; where traces of it are left."""
+        database = self._environment.database
         note = await database.read(erasing.noted)
         if note is None:
-            return counts, ""
+            return ""
         for wire, until in note.chats:
-            counts[wire] = await self._erase_chat(wire, until)
+            await self._erase_chat(wire, until)
         merging = await database.write(lambda tables: tables.search.merge(True))
         while merging:
             merging = await database.write(lambda tables: tables.search.merge(False))
@@ -213,12 +215,14 @@ class Forgetting:
         if traces := database.traces:
             self._go_on_soon()
         else:
-            await database.write(erasing.gone)
-        return counts, traces
+            await database.write(lambda tables: erasing.gone(tables, note))
+        return traces
 
-    async def _erase_chat(self, wire: bytes, until: int) -> int:
+    async def _erase_chat(self, wire: bytes, until: int) -> None:
         conversation = await self._environment.database.read(lambda tables: tables.conversations.by_id(wire))
-        return 0 if conversation is None else await self._erase(conversation.conversation, until, _EVER)
+        if conversation is not None:
+            count = await self._erase(conversation.conversation, until, _EVER)
+            self._deleted[wire] = self._deleted.get(wire, 0) + count
 
     async def _erase(self, conversation: int, until: int, before: int, after: int = 0, days: int | None = None) -> int:
         total = 0
