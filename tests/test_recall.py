@@ -293,6 +293,28 @@ class OpeningTests(RecallTests):
         self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,), (2,)])
         self.assertEqual(desk.type("/msg bob", "/msg carol"), [])
 
+    def test_opened_first_later(self) -> None:
+        """So it is where the chat was never opened before: what scrolled away unread is shown when it can be."""
+        carol = self.world.node("carol")
+        carol.knows(self.alice)
+        self.alice.knows(carol)
+        self.open()
+        carol.dials(self.alice)
+        self.world.settle()
+        desk = self.desk()
+        desk.type("/msg bob")
+        self.say("far", node=carol, who="alice")
+        self.say(*map(str, range(NEAR)), node=self.bob, who="alice")
+        desk.settle()
+        with mock.patch("p2pchat.peer.history.page_of", side_effect=UserError("no disk")):
+            rows = desk.type("/msg carol")
+        self.assertEqual(rows, ["-- what was said before cannot be shown: no disk"])
+        desk.type("/msg bob")
+        self.assertEqual(carol.told(api.Seen), [])
+        rows = undated(desk.type("/msg carol"))
+        self.assertIn("  DATE carol#1: far", rows)
+        self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,)])
+
     def test_shown_again_later(self) -> None:
         """What could not be shown again is not seen, nor is what comes then; opening it once more shows all."""
         carol, desk = self.elsewhere()
@@ -309,6 +331,17 @@ class OpeningTests(RecallTests):
 
 
 class SearchCommandTests(RecallTests):
+    def test_deleted_since(self) -> None:
+        """What was found and then deleted, by age or at another terminal, is said to be."""
+        self.talked("a cafe", "another cafe")
+        desk = self.desk()
+        desk.type("/search cafe")
+        self.alice.do(api.Forget(who="bob"))
+        self.assertEqual(desk.type("/jump 2"), ["-- [2] was deleted since it was found"])
+        self.say("no coffee")
+        desk.settle()
+        self.assertEqual(desk.type("/jump 2"), ["-- [2] was deleted since it was found"])
+
     def test_search_and_jump(self) -> None:
         """What was found is numbered, newest first, over all chats, with its date; /jump shows the lines around it."""
         self.talked(*(f"line {number}" for number in range(20)), "the café", "was closed")

@@ -169,6 +169,8 @@ class Browser:
             raise UsageError(f"there is no [{hit}] among what was found; the last is [{len(self._hits)}]")
         line = self._hits[hit - 1]
         reply = await self._ask(api.ShowLines(who=line.person.id, count=AROUND, around=line.entry))
+        if line.entry not in [each.entry for each in reply.lines]:
+            raise UsageError(f"[{hit}] was deleted since it was found")
         self._shown = _place(line.person.id, PAGE, reply.lines, from_end=False)
         title = f"around [{hit}], in the chat with {name_of(line.person)}"
         after = len(reply.lines) - 1 - [each.entry for each in reply.lines].index(line.entry)
@@ -181,15 +183,21 @@ class Browser:
         chat was current is shown again, if so much was shown since that it need not be on the screen any more. Raises
         UserError: then it is shown when the chat is opened again.
         """
-        entry, row = self._unread.pop(person.id, (0, self._rows))
+        unread = self._unread.pop(person.id, None)
+        try:
+            await self._open(person, *(unread or (0, self._rows)))
+        except UserError:
+            if unread is not None:
+                self._unread[person.id] = unread
+            raise
+
+    # --- inside
+
+    async def _open(self, person: api.Person, entry: int, row: int) -> None:
         unread = entry if self._rows - row >= NEAR else 0
         if person.id in self._opened:
             if unread:
-                try:
-                    await self._show_unread(person, unread)
-                except UserError:
-                    self._unread[person.id] = (entry, row)
-                    raise
+                await self._show_unread(person, unread)
             return
         found, more, whole, before = await self._missed(person)
         self._opened.add(person.id)
@@ -201,8 +209,6 @@ class Browser:
             self._conversation.shown_whole(person.id, None)
         if before:
             self._show(told(f"{before} more that you have not seen stand before these: /more shows them"), None)
-
-    # --- inside
 
     async def _show_unread(self, person: api.Person, entry: int) -> None:
         """Show again what was said from an entry on."""
