@@ -737,6 +737,25 @@ class ClockTests(LossTests):
         self.run_for(7 * 24 * HOUR)
         self.assertEqual(self.texts_here(self.alice, "bob"), [])
 
+    def test_asked_at_the_start(self) -> None:
+        """Who sets a time while the clock is looked at for the first time does not make it look at twice."""
+        self.world.wall += 20 * DAY
+        self.start_again()
+        read, held = self.alice.database.read, list[Deferred[None]]()
+
+        def read_later(*arguments: Any, **named: Any) -> Deferred[Any]:
+            held.append(Deferred[None]())
+            return held[-1].addCallback(lambda _: read(*arguments, **named))
+
+        self.patch(self.alice.database, "read", read_later)
+        self.alice.commands.look()
+        said = Deferred.fromCoroutine(self.alice.commands.execute(api.SetRetention(days=7)))
+        for each in held:  # grows
+            each.callback(None)
+        self.successResultOf(said)
+        (problem,) = self.problems()
+        self.assertIn("clock is 20 days ahead", problem)
+
     def test_server(self) -> None:
         """A server that has the same time settles it, without a word; one that has another does not."""
         self.world.wall += 365 * DAY

@@ -67,8 +67,10 @@ class Timekeeping:
         """At the start: compare it with when it was last believed."""
         if self._stored is None:
             wall = self._environment.wall()
-            self._stored = await self._environment.database.read(lambda tables: _stored(tables, wall))
-            self._watch.begin(self._stored.at, self._stored.ran)
+            stored = await self._environment.database.read(lambda tables: _stored(tables, wall))
+            if self._stored is None:  # else somebody else asked meanwhile
+                self._stored = stored
+                self._watch.begin(stored.at, stored.ran)
         return self._stored
 
     async def believed(self) -> bool:
