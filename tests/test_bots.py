@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+from unittest import mock
 
-from twisted.trial.unittest import SkipTest
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from p2pchat import api
+from p2pchat.core.errors import Reported
 from tests.background import Background
+from tests.fake_api import person
 from tests.terminals import PATIENCE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
@@ -71,6 +76,38 @@ class EchoTests(BotCase):
         self.assertRegex(self.next_of("alice")[0], "^hello! I am an echo")
         self.stop("bob")
         self.assertEqual(echo.wait(PATIENCE), 0)
+
+
+    def test_long(self) -> None:
+        """The echo of a message that just fits takes two; it is answered as well."""
+        self.run_p2pchat("send", "bob", "x" * 16_384, "--wait", "delivered", "--state", "alice")
+        self.bot("echo.py")
+        first, second = self.next_of("alice", 2)
+        self.assertRegex(first, "^you said: x{16000}")
+        self.assertRegex(second, "x$")
+
+
+class GreetingTests(SynchronousTestCase):
+    def test_gone_again(self) -> None:
+        """Whoever has left before they were greeted ends nothing for the others."""
+        if not EXAMPLES.exists():
+            raise SkipTest("not a source tree")
+        echo = run_path(str(EXAMPLES / "echo.py"))
+        peer = mock.MagicMock()
+        peer.__enter__.return_value = peer
+        peer.events.return_value = [api.Opened(person=person("mallory"), again=False), api.Missed(count=1)]
+        asked = list[type]()
+
+        def call(command: api.Command, reply: type) -> api.Reply:
+            asked.append(type(command))
+            if isinstance(command, api.Say | api.SayAll):
+                raise Reported("no chat with mallory", 1)
+            return api.Lines(lines=(), more=False)
+
+        peer.call = call
+        with mock.patch.dict(echo["answer_all"].__globals__, LocalClient=lambda *_: peer):
+            echo["answer_all"](Path("bob"))
+        self.assertEqual(asked[-1], api.Receive)
 
 
 class NotifierTests(BotCase):

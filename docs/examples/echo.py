@@ -14,6 +14,7 @@ from pathlib import Path
 
 from p2pchat import api
 from p2pchat.core.errors import Reported, UserError
+from p2pchat.core.text import Kind, clean, split_message
 from p2pchat.net.local_client import LocalClient
 
 CURSOR = "echo"
@@ -40,7 +41,7 @@ def answer_all(state: Path) -> None:
                     answer_what_came(saying)
                 case api.Opened(again=False) as opened:
                     greeting = "welcome to p2pchat! I am a small echo peer; say hello"
-                    saying.call(api.Say(who=opened.person.id, text=greeting), api.Accepted)
+                    say(saying, opened.person, greeting)
 
 
 def answer_what_came(peer: LocalClient) -> None:
@@ -55,12 +56,17 @@ def answer_what_came(peer: LocalClient) -> None:
 
 
 def answer(peer: LocalClient, line: api.StoredLine) -> None:
-    """Say something back, where that is possible: the chat may be over by now."""
+    """Say something back."""
     if line.kind == "text":
-        try:
-            peer.call(api.Say(who=line.person.id, text=answer_to(line.text)), api.Accepted)
-        except Reported as error:
-            print(f"echo: {line.author}#{line.number} was not answered: {error}", file=sys.stderr)
+        say(peer, line.person, answer_to(line.text))
+
+
+def say(peer: LocalClient, person: api.Person, text: str) -> None:
+    """Say it, in parts if it is long, where that is possible: the chat may be over by now."""
+    try:
+        peer.call(api.SayAll(who=person.id, texts=tuple(split_message(text))), api.AllAccepted)
+    except Reported as error:
+        print(f"echo: nothing could be said to {clean(person.name, Kind.NAME)}: {error}", file=sys.stderr)
 
 
 def main() -> int:
