@@ -28,6 +28,15 @@ class WaitingTests(SynchronousTestCase):
         words = [line.text for line, _ in written]
         self.assertEqual(words, ["a", "b", "c", "2 lines were left out here: the terminal took none", "f"])
 
+    def test_long_lines(self):
+        """Long lines are left out as soon as they are much together, however few they are, and counted off again."""
+        prompt = Prompt(Clock(), mock.Mock(), "", lambda: 0.0, Path("."), plain=True)
+        for _ in range(2):
+            for _ in range(1_000):
+                prompt.show(told("x" * 16_384))
+            lengths = [len(line.text) for line, _ in prompt._take(everything=True)]
+            self.assertEqual(lengths[:-1], [16_384] * 512)
+
 
 class PromptTests(Screens):
     """A person at 80 by 24."""

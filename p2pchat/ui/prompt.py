@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.application import Application
 
 WAITING_LINES = 50_000
-"""Lines that wait for a stalled terminal at most; what comes then is left out, and that is said."""
+WAITING_CHARACTERS = 8 * 1024 * 1024
+"""Lines that wait for a stalled terminal, and characters in them, at most; then lines are left out, which is said."""
 
 AT_ONCE = 150
 CHARACTERS_AT_ONCE = 32_768
@@ -97,6 +98,8 @@ class Prompt(Service):
         self.console: Person | None = None
         """Set before the service starts."""
         self._lines: deque[tuple[Line, api.Event | None]] = deque()
+        self._characters = 0
+        """In those."""
         self._left_out = 0
         self._lock = threading.Lock()
         self._current = Addressee()
@@ -162,12 +165,13 @@ class Prompt(Service):
     def show(self, line: Line, token: api.Event | None = None) -> None:
         """Write a line above the input."""
         with self._lock:
-            left_out = len(self._lines) >= WAITING_LINES
+            left_out = len(self._lines) >= WAITING_LINES or self._characters >= WAITING_CHARACTERS
             if left_out:
                 self._left_out += 1
             else:
                 self._tell_left_out()
                 self._lines.append((line, token))
+                self._characters += len(line.text)
         if left_out and token is not None and self.console is not None:
             self.console.missed([token])
         if not self._kicked:  # else it looks again when it has printed
@@ -176,7 +180,9 @@ class Prompt(Service):
     def _tell_left_out(self) -> None:
         """Say so where those lines would stand, before what comes behind them."""
         if self._left_out:
-            self._lines.append((note(f"{self._left_out} lines were left out here: the terminal took none"), None))
+            line = note(f"{self._left_out} lines were left out here: the terminal took none")
+            self._lines.append((line, None))
+            self._characters += len(line.text)
             self._left_out = 0
 
     def prompt_changed(self) -> None:
@@ -385,6 +391,7 @@ class Prompt(Service):
             while self._lines and (everything or (len(taken) < AT_ONCE and characters < CHARACTERS_AT_ONCE)):
                 taken.append(self._lines.popleft())
                 characters += len(taken[-1][0].text)
+            self._characters -= characters
         return taken
 
     def _write(self, lines: list[tuple[Line, api.Event | None]]) -> None:
