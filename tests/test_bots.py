@@ -77,7 +77,6 @@ class EchoTests(BotCase):
         self.stop("bob")
         self.assertEqual(echo.wait(PATIENCE), 0)
 
-
     def test_long(self) -> None:
         """The echo of a message that just fits takes two; it is answered as well."""
         self.run_p2pchat("send", "bob", "x" * 16_384, "--wait", "delivered", "--state", "alice")

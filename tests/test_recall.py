@@ -293,6 +293,16 @@ class OpeningTests(RecallTests):
         self.assertEqual([event.numbers for event in carol.told(api.Seen)], [(1,), (2,)])
         self.assertEqual(desk.type("/msg bob", "/msg carol"), [])
 
+    def test_all_shown_again(self) -> None:
+        """All of it is, before it is told as seen, also where it is more than the api gives at once."""
+        carol, desk = self.elsewhere()
+        self.say(*(f"c{number}" for number in range(350)), node=carol, who="alice")
+        self.say("between", node=self.bob, who="alice")
+        desk.settle()
+        rows = "\n".join(desk.type("/msg carol"))
+        self.assertEqual([text for text in ("far", "c0", "c199", "c349") if f": {text}\n" not in rows], [])
+        self.assertEqual(carol.told(api.Seen)[-1].numbers[-1], 352)
+
     def test_opened_first_later(self) -> None:
         """So it is where the chat was never opened before: what scrolled away unread is shown when it can be."""
         carol = self.world.node("carol")

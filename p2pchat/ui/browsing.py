@@ -214,9 +214,13 @@ class Browser:
         """Show again what was said from an entry on."""
         reply = await self._ask(api.ShowLines(who=person.id, count=PAGE_MOST, around=entry))
         at = next((at for at, line in enumerate(reply.lines) if line.entry == entry), 0)
-        lines = reply.lines[at:]
+        lines = list(reply.lines[at:])
+        newer = len(lines) > PAGE_MOST // 2
+        while newer and len(lines) < MOST_MISSED:
+            behind = await self._ask(api.ShowLines(who=person.id, count=PAGE_MOST, after=lines[-1].entry))
+            lines += behind.lines
+            newer = behind.more and bool(behind.lines)
         if lines:
-            newer = len(lines) > PAGE_MOST // 2
             self._shown = _place(person.id, PAGE, lines, from_end=not newer)
             title = f"said in the chat with {name_of(person)} while you were elsewhere"
             for row, line in page(_condensed(lines), title, reply.more or at > 0, newer=newer):
