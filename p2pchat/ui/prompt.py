@@ -98,8 +98,7 @@ class Prompt(Service):
         self.console: Person | None = None
         """Set before the service starts."""
         self._lines: deque[tuple[Line, api.Event | None]] = deque()
-        self._characters = 0
-        """In those."""
+        self._characters = 0  # in those
         self._left_out = 0
         self._lock = threading.Lock()
         self._current = Addressee()
@@ -180,10 +179,9 @@ class Prompt(Service):
     def _tell_left_out(self) -> None:
         """Say so where those lines would stand, before what comes behind them."""
         if self._left_out:
-            line = note(f"{self._left_out} lines were left out here: the terminal took none")
-            self._lines.append((line, None))
-            self._characters += len(line.text)
-            self._left_out = 0
+            words, self._left_out = f"{self._left_out} lines were left out here: the terminal took none", 0
+            self._lines.append((note(words), None))
+            self._characters += len(words)
 
     def prompt_changed(self) -> None:
         """Draw the prompt again if it is another one, and the bar soon."""
@@ -378,20 +376,18 @@ class Prompt(Service):
         self._app.renderer.erase()
         self._write(self._take())
         self._app._redraw()  # at once, as in_terminal() does: a moment without an input line would flicker
-        pause = BETWEEN_BATCHES if self._lines else BETWEEN_PRINTS
-        self._print_at = asyncio.get_running_loop().time() + pause
+        self._print_at = asyncio.get_running_loop().time() + (BETWEEN_BATCHES if self._lines else BETWEEN_PRINTS)
         self._kicked = False
         self._kick()
 
     def _take(self, everything: bool = False) -> list[tuple[Line, api.Event | None]]:
         taken: list[tuple[Line, api.Event | None]] = []
-        characters = 0
         with self._lock:
             self._tell_left_out()
-            while self._lines and (everything or (len(taken) < AT_ONCE and characters < CHARACTERS_AT_ONCE)):
+            least = self._characters - CHARACTERS_AT_ONCE
+            while self._lines and (everything or (len(taken) < AT_ONCE and self._characters > least)):
                 taken.append(self._lines.popleft())
-                characters += len(taken[-1][0].text)
-            self._characters -= characters
+                self._characters -= len(taken[-1][0].text)
         return taken
 
     def _write(self, lines: list[tuple[Line, api.Event | None]]) -> None:
