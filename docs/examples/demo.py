@@ -148,7 +148,7 @@ class Talk:
 
     def _listen(self) -> None:
         """Do what is said to the echo, again after it was killed itself."""
-        while not self._over.is_set():
+        while not self._over.wait(0.1):  # there may be no echo for a while
             with contextlib.suppress(UserError, Failed), LocalClient(self._home / "echo", "peer") as client:
                 client.subscribe()
                 for event in client.events(api.Event):
