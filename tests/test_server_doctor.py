@@ -20,6 +20,8 @@ from p2pchat.server import checkup
 from p2pchat.server.diagnosis import SET_BACK, Answered, RendezvousFacts, diagnose
 from p2pchat.server.links import Reach, remember
 from p2pchat.storage.directory import StateDirectory
+from p2pchat.storage.offline import open_offline
+from p2pchat.storage.server_tables import SERVER_SCHEMA
 from tests.daemons import ServerDaemon, ended
 
 WALL = 1_790_000_000_000
@@ -134,6 +136,17 @@ class CheckupTests(SynchronousTestCase):
         found = checkup.of_new_server(self.state)
         self.assertEqual((found.check, found.state), ("store", "failed"))
         self.assertIn("put server.db back", found.fix)
+
+    def test_damaged_while_it_runs(self) -> None:
+        """A database that is damaged beneath a server that runs: one line that names the way out."""
+        path = StateDirectory(self.state).database_file(SERVER_SCHEMA.name)
+        with open_offline(StateDirectory(self.state, "server"), SERVER_SCHEMA):
+            pass
+        data = path.read_bytes()
+        path.write_bytes(data[:100] + b"\xff" * (len(data) - 100))
+        found = checkup.stored(self.state, running=True)
+        assert found is not None
+        self.assertIn(f"p2pchat recover --state {self.state}", found.refusal)
 
     def test_held(self) -> None:
         """Who has the directory and does not answer is named."""

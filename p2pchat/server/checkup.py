@@ -22,8 +22,7 @@ from ..core.messages import Address
 from ..storage.directory import StateDirectory
 from ..storage.health import look_at
 from ..storage.keys import KEY_SETTING, check_kept
-from ..storage.offline import open_offline
-from ..storage.schema import open_reader
+from ..storage.offline import look_beside, open_offline
 from ..storage.server_tables import SERVER_SCHEMA, ServerTables
 from .diagnosis import Answered
 from .links import LOOPBACK, Reach, links, own_name, recall
@@ -70,12 +69,9 @@ def _alone(directory: StateDirectory) -> Iterator[tuple[str, bytes | None]]:
 
 @contextmanager
 def _beside_it(directory: StateDirectory) -> Iterator[tuple[str, bytes | None]]:
-    """Read while the server has the directory and its lock: SQLite lets one write and others read."""
-    connection = open_reader(directory.database_file(SERVER_SCHEMA.name))
-    try:
-        yield _look(ServerTables(connection))
-    finally:
-        connection.close()
+    """Read while the server has the directory and its lock."""
+    with look_beside(directory, SERVER_SCHEMA) as tables:
+        yield _look(tables)
 
 
 def of_new_server(state: Path) -> Finding:
