@@ -186,6 +186,11 @@ class ReachTests(SendCase):
         told = "whether the peer has taken the last 10 is not known; 256 before are queued"
         self.fails(3, told, "send", "bob", "-", "--wait", "queued")
 
+    def test_the_peer_ends_at_once(self) -> None:
+        """A peer that ended before it answered may have taken the one message: nobody is told that it failed."""
+        self.start(say_all=DIES)
+        self.fails(3, "whether the peer has taken the last 1 is not known", "send", "bob", "hi")
+
     def test_a_peer_that_does_not_answer(self) -> None:
         """What the peer has not answered in time it may have taken all the same."""
         self.start(say_all=MUTE)

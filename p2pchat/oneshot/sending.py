@@ -163,7 +163,7 @@ class Sending:
             quiet = left if self._told or left is None else min(left, SILENT_FOR)
             answers, readable = self._peer.receive(quiet, None if self._texts else self._input)
         except UserError as error:
-            if not self.said:
+            if not self.said and not self._unanswered:
                 raise
             raise NotInTime(f"{error}; {self._account()}") from None
         for answer in answers:
