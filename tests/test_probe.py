@@ -71,12 +71,12 @@ class ProbeTests(TestCase):
         self.addCleanup(port.stopListening)
         return int(port.getHost().port)
 
-    async def probe(self, port: int) -> FoundServer:
-        return await probe_server(self.reactor, self.reactor, "127.0.0.1", port, WALL)
+    async def probe(self, port: int, host: str = "127.0.0.1") -> FoundServer:
+        return await probe_server(self.reactor, self.reactor, host, port, WALL)
 
-    async def refused(self, words: str, port: int) -> None:
+    async def refused(self, words: str, port: int, host: str = "127.0.0.1") -> None:
         try:
-            await self.probe(port)
+            await self.probe(port, host)
         except UserError as error:
             self.assertIn(words, str(error))
             self.assertNotIn("\n", str(error))
@@ -115,6 +115,11 @@ class ProbeTests(TestCase):
         number = port.getHost().port
         await port.stopListening()
         await self.refused(f"cannot reach 127.0.0.1:{number}", number)
+
+    async def test_no_name(self) -> None:
+        """What can be no host's name is said to be none, as one that nobody knows."""
+        for host in ("lab1..example", "lab*", f"{'a' * 70}.example"):
+            await self.refused("check the address", 8888, host)
 
     def test_place(self) -> None:
         """An IPv6 address stands in brackets before its port."""

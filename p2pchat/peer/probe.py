@@ -94,7 +94,7 @@ async def probe_server(tcp: IReactorTCP, clock: IReactorTime, host: str, port: i
     try:
         await dialler.dial(host, port, ServerDiallerTLS(stranger, host), prober)
         return await prober.found
-    except DNSLookupError:
+    except (DNSLookupError, ValueError):  # nobody knows that name, or none can be like that
         raise UserError(f"there is no host {host!r}: check the address") from None
     except ConnectError as error:
         raise UserError(
