@@ -650,6 +650,14 @@ class HandleTests(SynchronousTestCase):
         self.visit(DAVE, "dave", 5)
         self.visit(ALICE, "alice", 1)
 
+    def test_R1_nothing_is_kept_of_the_displaced(self) -> None:
+        """Of names that came and went between two notes on the disk none is remembered."""
+        self.patch(handles, "MAX_HANDLES", 3)
+        for number in range(20):
+            self.leave_unwritten(self.join(identity(100 + number), f"junk-{number}"))
+        self.assertEqual(len(self.server.handles), 3)
+        self.assertLessEqual(len(self.server.handles._unwritten), 3)
+
     def test_R1_room_for_as_many_as_may_be_online(self) -> None:
         """A book is never too small for those who may be online at a time."""
         self.patch(handles, "MAX_HANDLES", 2)

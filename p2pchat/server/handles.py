@@ -242,6 +242,7 @@ class HandleBook:
 
     def _drop(self, handle: str) -> None:
         claim = self._claims.pop(handle)
+        self._unwritten.discard(handle)  # those of a flood must not pile up until the next note
         handles = self._by_peer[claim.peer]
         handles.remove(handle)
         if not handles:
