@@ -246,6 +246,27 @@ class PortTests(PeerServiceTests):
             await one.do(api.Connect(who=carol.address))
             await one.hears(api.Answered)
 
+    async def test_lost_database(self) -> None:
+        """Whoever made a new database beside an older key: the first start that is up says it, and no other."""
+        alice = await self.peer("alice")
+        await alice.stop()
+        state = alice.service.settings.state
+        for made_by in ("a start", "a command", "a failed start"):
+            (state / "peer.db").unlink()
+            if made_by == "a command":
+                set_accept(state, "contacts")
+            elif made_by == "a failed start":
+                service = self.service("alice", state, interface="192.0.2.1")
+                service.startService()
+                await self.failed(service, UserError)
+                await service.stopService()
+            for told in (True, False):
+                with capturedLogs() as logs:
+                    alice = await self.peer("alice", state)
+                    await alice.stop()
+                lines = [formatEvent(log) for log in logs if log["log_level"] is LogLevel.warn]
+                self.assertEqual(any("is new, and the key there is older" in line for line in lines), told, made_by)
+
     async def test_interface_that_is_not_there(self) -> None:
         """An address that is not this machine's is told in one line, and nothing stays open."""
         service = self.service("alice", interface="192.0.2.1")

@@ -143,6 +143,18 @@ class ServiceTests(TestCase):
         self.assertIn(f"the database in {self.state} is new, and the key there is older", line)
         self.assertIn(line, [formatEvent(log) for log in logs if log["log_level"] is LogLevel.warn])
 
+    async def test_lost_database_and_a_failed_start(self) -> None:
+        """A start that fails has not said so: the next one that is up does, and then it is said."""
+        server = await self.start()
+        await server.stopService()
+        (self.state / "server.db").unlink()
+        with socket.create_server(("127.0.0.1", 0)) as taken, self.assertRaises(StateError):
+            await self.start(port=taken.getsockname()[1])
+        for told in (True, False):
+            again = await self.start()
+            self.assertEqual("is new, and the key there is older" in again.words(), told)
+            await again.stopService()
+
     async def test_F23_state_in_use(self) -> None:
         """A second server on one state directory is refused and told whose it is; the first goes on."""
         server = await self.start()

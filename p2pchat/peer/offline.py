@@ -22,7 +22,7 @@ from ..core.records import read_record
 from ..core.text import Kind, clean
 from ..storage.contacts import Contact
 from ..storage.directory import StateDirectory
-from ..storage.keys import KEY_SETTING, load_or_create_identity
+from ..storage.keys import ANEW_SETTING, KEY_SETTING, load_or_create_identity
 from ..storage.offline import look_beside, open_offline
 from ..storage.peer_tables import PEER_SCHEMA, PeerTables
 from ..storage.servers import Server, Trust
@@ -295,6 +295,8 @@ def _prepared(state: Path, operation: Callable[[PeerTables], ResultT]) -> tuple[
     """Run `operation` where there is an identity, made if need be; what it gives, and how things stand then."""
     directory = StateDirectory(state, "command")
     with open_offline(directory, PEER_SCHEMA) as database:
+        if database.created and directory.key_file.exists():
+            database.write(lambda tables: tables.settings.set(ANEW_SETTING, b""))
         known = database.read(lambda tables: tables.settings.get(KEY_SETTING))
         identity = load_or_create_identity(directory, known, lambda: token_bytes(32))
 

@@ -38,7 +38,7 @@ from ..net.tls import PEER_PROTOCOL, ListenerTLS, PeerDiallerTLS, ServerDiallerT
 from ..storage.database import Database
 from ..storage.directory import StateDirectory
 from ..storage.executor import ThreadExecutor
-from ..storage.keys import KEY_SETTING, load_or_create_identity
+from ..storage.keys import ANEW_SETTING, KEY_SETTING, load_or_create_identity
 from ..storage.peer_tables import PEER_SCHEMA, PeerTables
 from ..storage.servers import Server
 from ..storage.settings import STORE_SETTING
@@ -200,6 +200,9 @@ class PeerService(MultiService):
         await database.open()
         self._database = database
         if database.created and self._directory.key_file.exists():
+            await database.write(lambda tables: tables.settings.set(ANEW_SETTING, b""))
+        anew = await database.read(lambda tables: tables.settings.get(ANEW_SETTING))
+        if anew is not None:
             text = NEW_DATABASE.format(self._directory.path)
             self.log.warn("{text}", text=text)
             self._problems.emit(Problem(text=text))
@@ -227,6 +230,8 @@ class PeerService(MultiService):
         self._start_local()
         self._looking.start(1.0, now=False)
         await peer.resume()
+        if anew is not None:
+            await database.write(lambda tables: tables.settings.delete(ANEW_SETTING))
 
     async def _open_environment(self, database: Database[PeerTables]) -> tuple[Environment, str]:
         known, stored = await database.read(

@@ -26,7 +26,7 @@ from ..net.tls import SERVER_PROTOCOL, ListenerTLS, PeerDiallerTLS
 from ..storage.database import Database
 from ..storage.directory import StateDirectory
 from ..storage.executor import Executor, ThreadExecutor
-from ..storage.keys import KEY_SETTING, load_or_create_identity
+from ..storage.keys import ANEW_SETTING, KEY_SETTING, load_or_create_identity
 from ..storage.server_tables import SERVER_SCHEMA, ServerTables
 from .dial_back import DialBacks
 from .handles import HandleBook
@@ -150,12 +150,18 @@ class RendezvousService(MultiService):
         self._open_port(identity, handles)
         await self._open_links(directory)
         self._open_socket(directory)
+        if self._new_database:
+            await database.write(lambda tables: tables.settings.delete(ANEW_SETTING))
         self._write_seen(handles)
 
     async def _open_identity(self, directory: StateDirectory, database: Database[ServerTables]) -> Identity:
-        known = await database.read(lambda tables: tables.settings.get(KEY_SETTING))
         self._first_start = not directory.key_file.exists()
-        self._new_database = database.created and not self._first_start
+        if database.created and not self._first_start:
+            await database.write(lambda tables: tables.settings.set(ANEW_SETTING, b""))
+        known, anew = await database.read(
+            lambda tables: (tables.settings.get(KEY_SETTING), tables.settings.get(ANEW_SETTING))
+        )
+        self._new_database = anew is not None
         if self._new_database:
             self.log.warn("{text}", text=NEW_DATABASE.format(directory.path))
         identity = load_or_create_identity(directory, known, lambda: secrets.token_bytes(32))

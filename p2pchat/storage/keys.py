@@ -23,6 +23,12 @@ from p2pchat.storage.files import create_once, read_secret
 KEY_SETTING = "key"
 """The setting under which a database remembers the SubjectPublicKeyInfo of the identity that it belongs to."""
 
+ANEW_SETTING = "anew"
+"""
+The setting that stands in a database that was made where a key was already, until a start that is up has said so:
+whoever made it may have been a command, or a start that failed.
+"""
+
 
 def load_identity(file: Path) -> Identity | None:
     """The identity in `file`, or None if there is no such file; raises StateError for everything else."""
