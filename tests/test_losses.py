@@ -787,6 +787,27 @@ class ClockTests(LossTests):
             self.assertIn("old", self.texts_here(self.alice, "bob"))
             self.assertEqual(len(self.problems()), 1)
 
+    def test_begun_behind(self) -> None:
+        """What comes before the clock of a machine is set right is as old as that, and no older."""
+        self.server_agrees()
+        for behind in (30, 20_000):
+            self.alice.crash()
+            self.world.wall += 30 * DAY
+            self.say("just come", node=self.bob, who="alice")
+            right = self.world.wall
+            self.world.wall -= behind * DAY
+            self.alice = self.alice.again()
+            self.alice.commands.look()
+            self.open()
+            self.say("mine")
+            self.world.wall = right
+            self.run_for(2 * HOUR)
+            here = self.texts_here(self.alice, "bob")
+            self.assertIn("just come", here)
+            self.assertEqual("mine" in here, behind > 30)
+            self.run_for(8 * 24 * HOUR)
+            self.assertEqual(self.texts_here(self.alice, "bob"), [])
+
     def test_first_start(self) -> None:
         """A store of an older version knows at least when something came last."""
         self.successResultOf(self.alice.database.write(lambda tables: tables.settings.delete(CLOCK_SETTING)))

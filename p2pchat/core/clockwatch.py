@@ -3,6 +3,9 @@ Whether this machine's wall clock can be believed, where something is deleted by
 
 A wall clock may be set a year ahead, by a mistake or by a broken one; what was said last week is then a year old. So it
 is compared with a clock that nobody sets, and at the start with the last time at which it was believed.
+
+A machine whose clock stands still while it is off begins with one that is behind, and has it set right later: what came
+meanwhile looks as old as the clock was. So it is noted that the clock leapt forward.
 """
 
 JUMP = 86_400_000
@@ -23,6 +26,8 @@ class ClockWatch:
         """Seconds for which we ran since the clock is doubted, earlier processes included."""
         self.off = 0
         """ms by which the clock went on while we did not; it may have been set back since."""
+        self.leapt = False
+        """Whether it jumped forward; put back by whoever has dated anew what came before."""
         self._began = self._wall = wall
         self._now = now
 
@@ -46,6 +51,7 @@ class ClockWatch:
         if abs(jump) >= JUMP:
             self.off += jump
             self.ran = 0.0
+            self.leapt = self.leapt or jump > 0
         elif self.doubted:
             self.ran += passed
             if self.ran >= PROBATION:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ..core.clockwatch import JUMP, ClockWatch
+from ..core.errors import UserError
 from ..storage.peer_tables import PeerTables
 from .environment import Environment
 from .server_link import ServerLink
@@ -33,16 +34,20 @@ def told_by(servers: Iterable[ServerLink]) -> list[int]:
     return [link.clock_ahead for link in servers if link.clock_ahead is not None and not link.local]
 
 
-def _stored(tables: PeerTables, now: int) -> Believed:
-    """What is stored; without that the clock was right when something came last, and else is so now."""
-    data = tables.settings.get(CLOCK_SETTING)
+def _stored(tables: PeerTables, now: int) -> tuple[Believed, int]:
+    """
+    What is stored; without that the clock was right when something came last, and else is so now.
+
+    And the arrival number of what came last.
+    """
+    data, number = tables.settings.get(CLOCK_SETTING), tables.entries.newest()
     try:
         if data is not None:
-            return msgspec.json.decode(data, type=Believed)
+            return msgspec.json.decode(data, type=Believed), number
     except msgspec.MsgspecError:
         pass
-    newest = tables.entries.get(tables.entries.newest())
-    return Believed(now if newest is None else newest.arrived_at)
+    newest = tables.entries.get(number)
+    return Believed(now if newest is None else newest.arrived_at), number
 
 
 class Timekeeping:
@@ -53,6 +58,10 @@ class Timekeeping:
         self._told = told
         self._watch = ClockWatch(environment.wall(), environment.clock.seconds())
         self._stored: Believed | None = None
+        self._dated = 0
+        """Up to this arrival number the times of arrival are left as they are."""
+        self._before = 0
+        """When the clock was believed last before the start, ms since 1970."""
 
     @property
     def off(self) -> int:
@@ -67,9 +76,9 @@ class Timekeeping:
         """At the start: compare it with when it was last believed."""
         if self._stored is None:
             wall = self._environment.wall()
-            stored = await self._environment.database.read(lambda tables: _stored(tables, wall))
+            stored, newest = await self._environment.database.read(lambda tables: _stored(tables, wall))
             if self._stored is None:  # else somebody else asked meanwhile
-                self._stored = stored
+                self._stored, self._dated, self._before = stored, newest, stored.at
                 self._watch.begin(stored.at, stored.ran)
         return self._stored
 
@@ -79,8 +88,25 @@ class Timekeeping:
         self.look()
         if self._watch.doubted and any(abs(ahead) < JUMP for ahead in self._told()):
             self._watch.confirm()
+        if self._watch.leapt and not self._watch.doubted:
+            await self._date_anew()
         await self._store(before)
         return not self._watch.doubted
+
+    async def _date_anew(self) -> None:
+        """What came since the start, under a clock that was behind, counts as if it came now."""
+        wall, after, before = self._environment.wall(), self._dated, self._before
+        self._watch.leapt = False
+
+        def date(tables: PeerTables) -> int:
+            tables.entries.date_anew(after, wall, before, JUMP)
+            return tables.entries.newest()
+
+        try:
+            self._dated = await self._environment.database.write(date)
+        except UserError:
+            self._watch.leapt = True
+            raise
 
     async def _store(self, before: Believed) -> None:
         watch = self._watch

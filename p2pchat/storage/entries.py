@@ -219,6 +219,19 @@ class Entries:
         found = row(self._connection, "SELECT max(entry) FROM entry")
         return int(found[0] or 0) if found else 0
 
+    def date_anew(self, after: int, now: int, before: int, least: int) -> None:
+        """
+        What came behind an arrival number counts as if it came now, where our clock was behind then.
+
+        By `least` ms or more: its author had not written it yet, or it had been `before` already. Times in ms since
+        1970.
+        """
+        self._connection.execute(
+            "UPDATE entry SET arrived_at = ?2 WHERE entry > ?1 AND arrived_at < ?2 - ?4 "
+            "AND (written_at > arrived_at + ?4 OR arrived_at < ?3 - ?4)",
+            (after, now, before, least),
+        )
+
     def head_at(self, stream: int, seq: int) -> bytes | None:
         """head(seq) of a stream, also just before its first entry; None if it is not here."""
         found = row(
