@@ -143,6 +143,37 @@ class BlockTests(SlowDiskTests):
 
         self.each_change(check)
 
+    def test_taken_back_while_it_is_on_its_way(self) -> None:
+        """Who is unblocked again before the disk has the block stays so, whatever is said next."""
+
+        def check(command: Command) -> None:
+            self.stop()
+            for each in (api.Block(who=self.bob.written), api.Unblock(who=self.bob.written), command):
+                self.begin(each)
+            self.work()
+            for alice in (self.alice, self.after_a_start()):
+                self.assertFalse(alice.peer.people.facts(self.bob.id).blocked, command)
+
+        self.each_change(check)
+
+    def test_consent_after_it_was_taken_back(self) -> None:
+        """Consent that is given then is not taken back by what is said next, and the end of the chat ends it."""
+        known, bob = self.alice.peer.people, self.bob.id
+        for closes in (False, True):
+            self.stop()
+            self.begin(api.Block(who=self.bob.written))
+            self.begin(api.Unblock(who=self.bob.written))
+            granted = Deferred.fromCoroutine(known.grant(bob, Scope.ONCE))
+            if closes:
+                self.begin(api.Close(who=self.bob.written))
+            met = Deferred.fromCoroutine(known.conversation(bob))
+            self.work()
+            self.successResultOf(met)
+            self.assertIs(self.successResultOf(granted), not closes)
+            for alice in (self.alice, self.after_a_start()):
+                self.assertIs(alice.peer.people.consent(bob), None if closes else Scope.ONCE)
+            known = self.alice.peer.people
+
     def test_both_are_kept(self) -> None:
         """The other change is not undone by it either."""
         self.alice.knows(self.bob)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from twisted.internet.defer import Deferred
+
 from ..api import Person
 from ..core.addresses import written
 from ..core.entries import conversation_of
@@ -26,7 +28,18 @@ from ..core.trust import ONCE_LASTS, TIMED_AT_MOST, Facts, Scope
 from ..storage.contacts import Contact, Scope as Standing, StandingConsent, unlisted
 from ..storage.conversations import Conversation
 from ..storage.peer_tables import PeerTables
-from .contact_changes import NOTHING, Change, Met, accepting_always, blocking, changed, learning, listing, unknown
+from .contact_changes import (
+    NOTHING,
+    Change,
+    Met,
+    Step,
+    Unstored,
+    accepting_always,
+    blocking,
+    learning,
+    listing,
+    unknown,
+)
 from .environment import Environment
 
 ResultT = TypeVar("ResultT")
@@ -59,8 +72,7 @@ class People:
         """Folded, and whose they are: a program asks for one with each message."""
         self._consents: dict[bytes, tuple[Scope, float]] = {}
         self._ended: Counter[bytes] = Counter()
-        self._held: dict[bytes, dict[int, Change]] = {}
-        """What was taken back, by its number, and is not stored: it lies over the row, and goes with each write."""
+        self._unstored = Unstored()
         self._looks: frozenset[str] = frozenset()
         """What the petnames look like."""
         self._handles: dict[str, set[bytes]] | None = None
@@ -133,7 +145,7 @@ class People:
             name=self._name(identifier, handle),
             handle=handle,
             display_name="" if row is None else row.body.name,
-            standing="blocked" if contact is None and identifier in self._held else _standing(contact),
+            standing="blocked" if contact is None and identifier in self._unstored else _standing(contact),
             contact=contact is not None and contact.listed,
             consent="always" if contact is not None and contact.consent == "always" else "ask",
             online=online if self.online_servers else None,
@@ -151,7 +163,7 @@ class People:
         self._handles = None
 
     def _take(self, contacts: Iterable[Contact]) -> None:
-        self._contacts = {contact.peer: self._as_said(contact) for contact in contacts}
+        self._contacts = {contact.peer: self._unstored.over(contact) for contact in contacts}
         # The store tells apart what differs in other than ASCII capitals; then the first one has the name.
         self._petnames = {each.petname.casefold(): each.peer for each in reversed(self._contacts.values())}
         self._looks = frozenset(name_skeleton(contact.petname) for contact in self._contacts.values())
@@ -224,7 +236,7 @@ class People:
 
     def facts(self, identifier: bytes) -> Facts:
         """What trust decides by."""
-        contact = self._contacts.get(identifier) or self._as_said(unknown(identifier))
+        contact = self._contacts.get(identifier) or self._unstored.over(unknown(identifier))
         return Facts(
             blocked=contact.blocked_at is not None,
             consent=self.consent(identifier),
@@ -249,7 +261,7 @@ class People:
         lasts = ONCE_LASTS if scope is Scope.ONCE or seconds is None else float(seconds)
         until = self._environment.wall() + int(lasts * 1000)
         standing: Standing = "once" if scope is Scope.ONCE else "timed"
-        await self._store(identifier, lambda tables, row: tables.consents.put(row.contact, standing, until), met)
+        await self._say(identifier, lambda tables, row: tables.consents.put(row.contact, standing, until), met)
         if self.ended(identifier) != ended:
             return False
         self._consents[identifier] = scope, now + lasts
@@ -273,15 +285,10 @@ class People:
         """Nothing stands any more, whatever is on its way to the disk; `change` is laid over the row until stored."""
         self._ended[identifier] += 1
         self._consents.pop(identifier, None)
-        if change is None:
-            return
-        self._held.setdefault(identifier, {})[self._ended[identifier]] = change
+        self._unstored.take_back(identifier, change)
         known = self._contacts.get(identifier)
-        if known is not None:
+        if known is not None and change is not None:
             self._contacts[identifier] = change(known)
-
-    def _as_said(self, row: Contact) -> Contact:
-        return changed(row, self._held.get(row.peer, {}).values())
 
     # --- contacts
 
@@ -305,48 +312,58 @@ class People:
     async def remove(self, identifier: bytes) -> None:
         """Keep somebody no longer as a contact, from now on; raises StoreError as `block` does."""
         contact = self._contacts.get(identifier)
-        if identifier not in self._held and (contact is None or not contact.listed):
+        if identifier not in self._unstored and (contact is None or not contact.listed):
             raise NoSuchContact("that is no contact; /contacts shows them")
         self._end(identifier, unlisted)
         await self._store(identifier, lambda tables, row: tables.contacts.remove(row.contact))
 
     async def change(self, identifier: bytes, change: Change, met: Met = NOTHING) -> None:
         """Change the row of somebody, who is met by it."""
-        await self._store(identifier, lambda tables, row: tables.contacts.update(change(row)), met)
+        await self._say(identifier, lambda tables, row: tables.contacts.update(change(row)), met)
 
     async def conversation(self, identifier: bytes) -> Conversation:
         """The conversation with somebody, who is met by it; made if there is none."""
         wire = conversation_of(self._environment.identity.id, identifier)
         return await self._store(identifier, lambda tables, row: tables.conversations.open_for(row.contact, wire))
 
-    async def _store(
+    async def _say(self, identifier: bytes, step: Step, met: Met) -> None:
+        """Store what the person says now, behind all that they said before and ahead of what they say next."""
+        stored = self._store(identifier, step, met)
+        number = self._unstored.say(identifier, step)
+        try:
+            await stored
+        finally:
+            # It is stored, or was not accepted.
+            self._unstored.forget(identifier, [number])
+
+    def _store(
         self, identifier: bytes, operation: Callable[[PeerTables, Contact], ResultT], met: Met = NOTHING
-    ) -> ResultT:
+    ) -> Deferred[ResultT]:
         """Meet somebody, store what was taken back before, and then do the operation on their row: all or nothing."""
-        held, learn = dict(self._held.get(identifier, {})), self._learning(identifier, met)
+        steps, learn = self._unstored.steps(identifier), self._learning(identifier, met)
         name, wall = self._new_name(identifier, met.handle), self._environment.wall()
 
         def store(tables: PeerTables) -> tuple[ResultT, list[Contact] | None]:
             known = tables.contacts.by_peer(identifier)
             row = known or tables.contacts.add(identifier, name, wall, listed=False)
-            wanted = changed(learn(row), held.values())
-            if held:
-                tables.consents.delete(row.contact)
-            result = operation(tables, row if wanted == row else tables.contacts.update(wanted))
-            unchanged = not held and tables.contacts.by_peer(identifier) == known
+            learnt = learn(row)
+            if learnt != row:
+                tables.contacts.update(learnt)
+            for step in steps.values():
+                step(tables, tables.contacts.get(row.contact))
+            result = operation(tables, tables.contacts.get(row.contact))
+            unchanged = not steps and tables.contacts.by_peer(identifier) == known
             # All of them: somebody who was only met may have had to give way with the petname.
             return result, None if unchanged else tables.contacts.all()
 
-        result, contacts = await self._environment.database.write(store)
-        self._stored(identifier, held)
+        return self._environment.database.write(store).addCallback(self._stored, identifier, steps)
+
+    def _stored(self, done: tuple[ResultT, list[Contact] | None], identifier: bytes, steps: Iterable[int]) -> ResultT:
+        result, contacts = done
+        self._unstored.forget(identifier, steps)
         if contacts is not None:
             self._take(contacts)
         return result
-
-    def _stored(self, identifier: bytes, held: dict[int, Change]) -> None:
-        left = {number: change for number, change in self._held.pop(identifier, {}).items() if number not in held}
-        if left:
-            self._held[identifier] = left
 
     def _learning(self, identifier: bytes, met: Met) -> Change:
         name = self._free_name(identifier, met.handle) if met.handle else ""
