@@ -8,14 +8,14 @@ from p2pchat import api
 from p2pchat.core.errors import EndCode
 from p2pchat.core.framing import encode_frame
 from p2pchat.core.identity import format_id
-from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Ping, Select, encode
+from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Holding, Ping, Seen, Select, encode
 from p2pchat.core.states import State
 from p2pchat.core.trust import Policy
 from p2pchat.net import connection as links_connection
 from p2pchat.net.connection import Connection
 from p2pchat.peer.link import MOST_WAITING
 from p2pchat.peer.pursuit import LASTED
-from p2pchat.peer.selection import HOLD
+from p2pchat.peer.selection import HOLD, MAX_HELD
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
 from p2pchat.storage.peer_tables import PEER_SCHEMA
@@ -206,6 +206,33 @@ class SelectionTests(PairTests):
         second.send(Entry(stream=bytes(80), seq=7, bytes=b"x"))
         self.world.settle()
         self.assertEqual([bye.code for bye in stranger.of(Bye)], ["violation"])
+
+    def test_P15_flood_over_a_replaced_link(self) -> None:
+        """But not without end: nobody is kept busy by what is dropped."""
+        stream = bytes(80)
+        for message in (Entry(stream=stream, seq=7, bytes=b"x"), Seen(stream=stream, seq=7), Have(streams=())):
+            stranger = Stranger(self.world, LOWER)
+            for _ in range(2):
+                stranger.dial(self.follower).say(Accept(scope="once"), Select(), Have(streams=(), last=True))
+                self.world.wait(6)
+            first, second = stranger.connections
+            for _ in range(30):
+                first.send_all([message] * 100)
+                self.world.settle()
+            self.assertFalse(first.alive, message)
+            self.assertTrue(second.alive)
+            second.abort()
+            self.world.settle()
+
+    def test_G10_flood_over_a_held_link(self) -> None:
+        """A link that is held keeps no more than one that waits for the disk, however much stands in each message."""
+        stranger = Stranger(self.world, LOWER)
+        for _ in range(2):
+            stranger.dial(self.follower).say(Accept(scope="once"), Select())
+        holding = Holding(stream=bytes(80), first=1, base=bytes(32), seq=0, head=bytes(32))
+        for _ in range(2 * MAX_HELD // 128):
+            stranger.say(Have(streams=(holding,) * 128))
+        self.assertEqual([bye.code for bye in stranger.of(Bye)], ["rate"])
 
     def test_older_select_that_comes_last(self) -> None:
         """Two connections keep no order: an older link whose `select` comes last is not taken for the newer one."""

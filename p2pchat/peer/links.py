@@ -284,13 +284,16 @@ class Links:
         if isinstance(message, Record):
             self._host.record_came(message)
             return
-        if not self._selection(link.id).hold(link, message):
+        selection = self._selection(link.id)
+        if not selection.drop(link) and not selection.hold(link, message):
             self._chats[link.id].receive(link, message)
 
     def said(self, link: Link, entries: Sequence[Entry]) -> None:
         """Entries of a conversation came."""
-        self._selection(link.id).check(link)
-        self._chats[link.id].receive_entries(link, entries)
+        selection = self._selection(link.id)
+        selection.check(link)
+        if not selection.drop(link, len(entries)):
+            self._chats[link.id].receive_entries(link, entries)
 
     def writable(self, link: Link) -> None:
         """The transport takes more again."""

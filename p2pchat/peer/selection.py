@@ -11,7 +11,7 @@ replaced is never used again: what came over it tells of a past that both sides 
 from collections.abc import Callable, Iterable
 
 from ..core.errors import EndCode, RemoteProtocolError
-from ..core.messages import Message, Select
+from ..core.messages import Have, Message, Select
 from .link import Link
 
 HOLD = 5.0
@@ -21,7 +21,10 @@ ANSWER_WITHIN = 2.0
 """Seconds for the one in use to answer that it lives, at least."""
 
 MAX_HELD = 2_048
-"""Messages that may come over a link while it is held."""
+"""Messages that may come over a link while it is held; each holding in them counts as one more."""
+
+MAX_LATE = 2_048
+"""Messages that may come over a link after it was replaced: twice as many as a window has room for."""
 
 
 class Selection:
@@ -38,8 +41,8 @@ class Selection:
         self._held_since = 0.0
         self._held: dict[Link, list[Message]] = {}
         """Links that were selected right after the current one, and what came over each."""
-        self._replaced: list[Link] = []
-        """Links that were selected and are not used any more, as long as they last."""
+        self._replaced: dict[Link, int] = {}
+        """Links that were selected and are not used any more, as long as they last; and how much came over each."""
 
     def choose(self, link: Link, others: Iterable[Link]) -> None:
         """We lead, and both sides consented on `link`: it is the newest, and no other is used any more."""
@@ -69,16 +72,24 @@ class Selection:
         held = self._held.get(link)
         if held is None:
             return False
-        if len(held) >= MAX_HELD:
+        if len(held) + sum(len(each.streams) for each in held if isinstance(each, Have)) >= MAX_HELD:
             raise RemoteProtocolError(EndCode.RATE, "too much before link-up")
         held.append(message)
+        return True
+
+    def drop(self, link: Link, messages: int = 1) -> bool:
+        """Whether what comes over a link is dropped, since it was replaced; where that does not end, the link does."""
+        if link not in self._replaced:
+            return False
+        self._replaced[link] += messages
+        if self._replaced[link] > MAX_LATE:
+            link.abort()
         return True
 
     def ended(self, link: Link) -> None:
         """A link is over: if it was the one in use, the one that is held is the one."""
         self._held.pop(link, None)
-        if link in self._replaced:
-            self._replaced.remove(link)
+        self._replaced.pop(link, None)
         if link is self._current:
             self._current = None
             self._take_held()
@@ -90,7 +101,7 @@ class Selection:
         if not self._held or self._seconds() < max(self._since + HOLD, self._held_since + ANSWER_WITHIN):
             return
         if self._current is not None and self._current.probed:
-            self._replaced += self._held
+            self._replaced |= dict.fromkeys(self._held, 0)
             self._held = {}
         else:
             self._take_held()
@@ -108,12 +119,13 @@ class Selection:
 
     def _take(self, link: Link) -> None:
         """Use a link, and none that was selected before it."""
-        self._replaced += [each for each in (self._current, *self._held) if each is not None and each is not link]
+        before = (self._current, *self._held)
+        self._replaced |= {each: 0 for each in before if each is not None and each is not link}
         self._held = {}
         self._current, self._since = link, self._seconds()
         self._use(link)
 
     def _give_up_replaced(self) -> None:
         """None is left that may be used: where the leader thinks that one of them is the one, both need a new one."""
-        for link in self._replaced.copy():
+        for link in list(self._replaced):
             link.abort()
