@@ -4,6 +4,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from twisted.logger import capturedLogs
+
 from p2pchat import api
 from p2pchat.core.errors import NoSuchContact
 from p2pchat.core.framing import encode_frame
@@ -316,6 +318,21 @@ class NeverSaidTests(ConsentTests):
         told = [event.text for event in self.bob.told(api.Problem)]
         self.assertEqual(len(told), MOST_REFUSED)
         self.assertIn(format_id(ids[-1]), told[-1])
+
+    def test_A5_many_strangers(self) -> None:
+        """Strangers with ever so many keys fill no log, and do not push out somebody who is known."""
+        self.bob.do(api.Unblock(who=self.alice.written))
+        attendance = self.bob.peer.links.attendance
+        with capturedLogs() as events:
+            attendance.refused(self.alice.id)
+            for number in range(10 * MOST_REFUSED):
+                attendance.refused(identity_of(f"stranger {number}").id)
+        lines = [event for event in events if "was refused" in event["log_format"]]
+        self.assertEqual(len(lines), MOST_REFUSED)
+        attendance.tell()
+        told = [event.text for event in self.bob.told(api.Problem)]
+        self.assertEqual(len(told), MOST_REFUSED)
+        self.assertIn(self.alice.written, told[0])
 
 
 class EverybodyTests(ConsentTests):

@@ -10,12 +10,16 @@ import time
 from twisted.logger import Logger
 
 from ..api import Person, Problem
+from ..core.budget import Budget
 from ..core.trust import Policy
 from .environment import Environment
 from .people import People
 
 MOST_REFUSED = 10
 """Who is told of later; more would be no news, and anybody can come."""
+
+LINES_RATE = MOST_REFUSED / 60.0
+"""Lines in the log a second, and as many at once as are told of later: anybody can come, and often."""
 
 SHOWN_ID = 19
 """Of an id: 16 characters in their groups."""
@@ -30,6 +34,7 @@ class Attendance:
         self._environment = environment
         self._people = people
         self._chosen = chosen
+        self._lines = Budget(LINES_RATE, MOST_REFUSED, environment.clock.seconds())
         self._refused: dict[bytes, tuple[str, int]] = {}
         """Who was refused while nobody was there: what they were called then, and when; the newest last."""
 
@@ -48,8 +53,14 @@ class Attendance:
         self._refused.pop(identifier, None)
         self._refused[identifier] = person.name, self._environment.wall()
         if len(self._refused) > MOST_REFUSED:
-            del self._refused[next(iter(self._refused))]
-        self.log.info("{id} ({name!r}) asked to chat and was refused: nobody is here", id=person.id, name=person.name)
+            del self._refused[self._least()]
+        if self._lines.spend(self._environment.clock.seconds()):
+            self.log.info("{id} ({name!r}) asked to chat and was refused: nobody is here", id=person.id, name=person.name)
+
+    def _least(self) -> bytes:
+        """The oldest stranger: nobody who is known gives way to keys that cost nothing."""
+        strangers = (each for each in self._refused if self._people.contact(each) is None)
+        return next(strangers, next(iter(self._refused)))
 
     def tell(self) -> None:
         """Somebody came: tell them who was refused, once."""
