@@ -10,7 +10,7 @@ from p2pchat.api import Command, Reply
 from p2pchat.core.errors import StoreFull, UserError
 from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Address, Ask
-from p2pchat.core.trust import Facts, Scope
+from p2pchat.core.trust import REQUEST_LASTS, Facts, Scope
 from p2pchat.peer import people
 from p2pchat.storage.database import Database
 from p2pchat.storage.executor import InlineExecutor
@@ -481,6 +481,18 @@ class ConsentTests(SlowDiskTests):
             self.alice.do(api.Close(who=self.bob.written))
             self.alice.do(api.Block(who=self.bob.written))
             self.alice.do(api.Unblock(who=self.bob.written))
+
+    def test_accept_at_the_last_moment(self) -> None:
+        """A request that was answered in time does not expire while the disk has yet to store that."""
+        far = self.asked()
+        self.world.wait(REQUEST_LASTS - 1)
+        self.stop()
+        accepted = self.begin(api.Accept(who=self.bob.written))
+        self.world.wait(3)
+        self.work()
+        self.assertIsInstance(self.successResultOf(accepted), api.Started)
+        self.assertEqual([accept.scope for accept in far.of(Accept)], ["once"])
+        self.assertEqual(self.alice.told(api.AskEnded), [])
 
     def test_reject_comes_too_late(self) -> None:
         """Who is being accepted, or confirmed, cannot be rejected any more: it is said what ends the chat."""

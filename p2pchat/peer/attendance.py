@@ -55,7 +55,9 @@ class Attendance:
         if len(self._refused) > MOST_REFUSED:
             del self._refused[self._least()]
         if self._lines.spend(self._environment.clock.seconds()):
-            self.log.info("{id} ({name!r}) asked to chat and was refused: nobody is here", id=person.id, name=person.name)
+            self.log.info(
+                "{id} ({name!r}) asked to chat and was refused: nobody is here", id=person.id, name=person.name
+            )
 
     def _least(self) -> bytes:
         """The oldest stranger: nobody who is known gives way to keys that cost nothing."""

@@ -17,7 +17,7 @@ from ..core.errors import EndCode, NoSuchContact, UsageError, UserError
 from ..core.identity import format_id, looks_like_id, parse_host_port, parse_id, safety_number
 from ..core.messages import MAX_TEXT, Address
 from ..core.text import Kind, clean
-from ..core.trust import TIMED_AT_MOST, Scope
+from ..core.trust import REQUEST_LASTS, TIMED_AT_MOST, Scope
 from ..net.tls import openssl_version
 from .contact_commands import ContactCommand, ContactCommands, held
 from .examination import Examination
@@ -212,8 +212,10 @@ class Commands:
         if scope == Scope.TIMED.value and (seconds is None or not 0 < seconds <= TIMED_AT_MOST):
             raise UsageError("say for how long, such as 30m, 2h or 1d, up to a year")
         identifier = self._asker(who)
-        link = self._peer.links.requests[identifier].link
-        await self._grant(link, Scope(scope), seconds)
+        request = self._peer.links.requests[identifier]
+        # It is answered, and must not run out while the disk is slow.
+        request.expires += REQUEST_LASTS
+        await self._grant(request.link, Scope(scope), seconds)
         self._peer.links.consented(identifier, Scope(scope), seconds)
         self._check_stands(identifier, await self._peer.want(identifier))
         return api.Started(person=self._peer.people.person(identifier))
