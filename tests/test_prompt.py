@@ -60,6 +60,17 @@ class PromptTests(Screens):
         self.press("Enter")
         self.wait_for("alice#1: precious")
 
+    def test_several_that_go_to_nobody(self):
+        """Of several refused lines none takes the place of another: they come back together."""
+        self.line("precious")
+        self.wait_for("comes back behind your next command")
+        self.line("as well")
+        self.wait_until(lambda rows: sum("no chat is the current one" in row for row in rows) == 2 and rows[-2] == ">")
+        self.line("/msg bob")
+        self.wait_until(lambda rows: rows[-3:-1] == ["[bob] > precious", "as well"])
+        self.press("Enter")
+        self.wait_for("alice#1: precious")
+
     def test_command_without_its_slash(self):
         """A command that lacks its slash is not in the way of the one that has it."""
         self.line("exit")

@@ -204,6 +204,19 @@ class Grouping(InlineTestCase):
         self.assertEqual(self.successResultOf(deferred), ["before"])
         self.assertEqual(self.disk.count("sync"), 0)
 
+    def test_scrub_on_a_full_disk(self) -> None:
+        """A WAL that could not be emptied is named with the reason, and not with a reader that is not there."""
+        write = self.faulty(
+            lambda call, file: apsw.FullError("no room") if call == "write" and file == "toy.db" else None
+        )
+        scrubbed = self.faulty_database.write(adding("a"), scrub=True)
+        write([])
+        self.successResultOf(scrubbed)
+        self.assertRegex(self.faulty_database.traces, "-wal could not be emptied")
+        self.disk.fault = lambda call, file: None
+        self.assertEqual([self.successResultOf(each) for each in write(["b"])], ["b"])
+        self.assertEqual(self.faulty_database.traces, "")
+
     def test_a_long_read(self) -> None:
         """What a long read keeps in the WAL is named, and is gone with the next transaction after it."""
         executor = InlineExecutor()

@@ -110,6 +110,7 @@ class WriteWorker(Generic[TablesT]):
         self._seconds = seconds
         self._wal_pages = 0
         self._scrub_due = False
+        self._stuck = ""
 
     def open(self) -> None:
         """Make or upgrade the database and open it. Raises the `StoreError` tree."""
@@ -164,7 +165,8 @@ class WriteWorker(Generic[TablesT]):
             # Where a long read holds the WAL this is done after a later transaction: nothing waits for it here.
             self._scrub_due = not self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
             if self._scrub_due:
-                traces.append(f"{self._path}-wal is being read, as by a search or an export")
+                why = self._stuck or "is being read, as by a search or an export"
+                traces.append(f"{self._path}-wal {why}")
             if self._vfs is None:
                 remove_backups(self._path)
         except OSError as error:
@@ -222,7 +224,8 @@ class WriteWorker(Generic[TablesT]):
             self._health.fail(told)
 
     def _checkpoint(self, mode: int) -> bool:
-        """Copy the WAL back; false if a reader was in the way."""
+        """Copy the WAL back; false if a reader was in the way, or (`_stuck` says why) it failed."""
+        self._stuck = ""
         try:
             self.connection.wal_checkpoint(mode=mode)
             reach(Point.CHECKPOINTED)
@@ -232,6 +235,7 @@ class WriteWorker(Generic[TablesT]):
         except Exception as error:
             told = store_error(error, str(self._path), self.connection.system_errno)
             told.__cause__ = error
+            self._stuck = f"could not be emptied ({error})"
             # What was committed is safe in the WAL; only a failed disk ends the use.
             self._log.warn("copying the WAL of {path} back failed: {error}", path=str(self._path), error=str(error))
             if ends_use(error, told):

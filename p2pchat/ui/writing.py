@@ -46,7 +46,7 @@ class Writing:
         self.wanted = Addressee()
         """Who is to be named as soon as may be; `name_wanted` looks after that."""
         self.kept = ""
-        """A refused line, for the input behind the next command that leaves a chat to write to."""
+        """Refused lines, for the input behind the next command that leaves a chat to write to."""
         self._commanded = False
         """Whether the last line that was entered was a command."""
         self._drafts: dict[str | None, str] = {}
@@ -96,10 +96,8 @@ class Writing:
         self._switching = True
 
     def entered(self, command: bool) -> None:
-        """A line was entered; a message takes the place of a refused one."""
+        """A line was entered: a command, or a message."""
         self._commanded = command
-        if not command:
-            self.kept = ""
 
     def forget(self, person: str) -> str:
         """Forget what was typed in the chat with that id; why that failed, or nothing."""
