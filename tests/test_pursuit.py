@@ -13,6 +13,7 @@ from p2pchat.peer.pursuit import (
     HINTS_RATE,
     LASTED,
     LONGEST_WAIT,
+    MOST_PROVED,
     QUIET_FOR,
     STAGGER,
     Backoff,
@@ -63,6 +64,15 @@ class DialRecordTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.record = DialRecord(self.clock)
+
+    def test_A4_many_addresses(self) -> None:
+        """Somebody who answers at ever new addresses is not remembered at all of them."""
+        places = [Address(host="10.0.0.1", port=port) for port in range(1, MOST_PROVED + 2)]
+        for place in places:
+            self.record.proved(BOB, place)
+            self.record.may_try(BOB, place)
+        self.assertFalse(self.record.may_try(BOB, places[0]))
+        self.assertTrue(self.record.may_try(BOB, places[1]))
 
     def test_unproved_address(self) -> None:
         """An address that has not proved to be theirs is dialled once in ten seconds."""

@@ -30,6 +30,9 @@ QUIET_FOR = 10.0
 LASTED = 10.0
 """Seconds that a link must have been up for the waits to be short again: who ends each at once is not hammered."""
 
+MOST_PROVED = 4_096
+"""Addresses that are remembered for a hello that was completed there; the oldest is asked for another one then."""
+
 HINTS_RATE, HINTS_BURST = 0.1, 3.0
 """How often what others say of somebody makes us dial them sooner: so many times a second, and at once."""
 
@@ -71,7 +74,7 @@ class DialRecord:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._tried: dict[tuple[bytes, Address], float] = {}
-        self._proved: set[tuple[bytes, Address]] = set()
+        self._proved: dict[tuple[bytes, Address], None] = {}
 
     def may_try(self, identifier: bytes, address: Address) -> bool:
         """Whether this address may be dialled now for this id; counts as a try if so."""
@@ -85,7 +88,9 @@ class DialRecord:
 
     def proved(self, identifier: bytes, address: Address) -> None:
         """A hello with that id was completed there."""
-        self._proved.add((identifier, address))
+        self._proved.setdefault((identifier, address))
+        if len(self._proved) > MOST_PROVED:
+            del self._proved[next(iter(self._proved))]
 
 
 @dataclass(frozen=True, slots=True)
