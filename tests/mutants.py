@@ -170,7 +170,7 @@ MUTANTS = (
         "p2pchat/peer/chat.py",
         "        if selected is None or link is not selected.link or not link.alive:\n            return None\n",
         "        if selected is None:\n            return None\n",
-        ("tests.test_links",),
+        ("tests.test_chat",),
     ),
     Mutant(
         "what came over the older link is kept",
@@ -219,6 +219,13 @@ MUTANTS = (
         "p2pchat/peer/revision.py",
         'if stream.state != "current" or entry.seq <= max(vector.sent, vector.seq):',
         'if stream.state != "current" or entry.seq <= vector.seq:',
+    ),
+    Mutant(
+        "retention believes a clock that jumped",
+        "p2pchat/peer/timekeeping.py",
+        "        return not self._watch.doubted\n",
+        "        return True\n",
+        ("tests.test_losses",),
     ),
     Mutant(
         "a failed fsync is tried again",
