@@ -95,6 +95,16 @@ class NotifyingTests(WorldTests):
         self.say("one", "two", "three")
         self.assertEqual([(each.count, each.text) for each in self.wait(12)], [(3, "three")])
 
+    def test_as_they_are_now(self) -> None:
+        """A notice tells of somebody as they are when it is told: a front end takes it for the latest word on them."""
+        self.say("hello")
+        self.hear()
+        self.bob.do(api.Close(who="alice"))
+        self.world.settle()
+        [notice] = self.wait()
+        self.assertEqual(notice.person, self.bob.peer.people.person(self.alice.identity.id))
+        self.assertEqual((notice.person.chat, notice.text), ("none", "hello"))
+
     def test_displayed(self) -> None:
         """What a terminal showed in its chat is told nobody; another chat's terminal changes nothing."""
         self.say("hello")

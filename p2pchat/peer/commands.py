@@ -93,7 +93,7 @@ class Commands:
 
     def look(self) -> None:
         """Once a second: tell what nobody looked at, and delete what is older than the person keeps."""
-        self._notifying.look()
+        self._notifying.look(self._peer.people.person)
         self._forgetting.look()
 
     # --- chats

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from .. import api
 from ..api.lines import to_line
-from ..core.identity import format_id
+from ..core.identity import format_id, parse_id
 from ..core.notices import Notices, Preferences, Told
 from ..core.text import Kind, clean
 from .environment import Environment
@@ -98,8 +98,8 @@ class Notifying:
         """A terminal that a person sees is on the chat with `who`, and has shown everything up to `entry`."""
         self._notices.looked(("said", format_id(who)), entry)
 
-    def look(self) -> None:
-        """Once a second: tell what it is time for."""
+    def look(self, person_of: Callable[[bytes], api.Person]) -> None:
+        """Once a second: tell what it is time for, of people as they are now: much may have changed since it came."""
         wall = self._environment.wall()
         minute = self._minute(wall)
 
@@ -111,12 +111,12 @@ class Notifying:
             for event in filter(wants, passed):
                 self._hooks.run([self._preferences.hook], to_line(event))
         for one in told:
-            self._tell(one)
+            self._tell(one, person_of(parse_id(one.last.person.id)))
 
-    def _tell(self, told: Told[TellOf]) -> None:
+    def _tell(self, told: Told[TellOf], person: api.Person) -> None:
         event = told.last
         notice = api.Notice(
-            person=event.person,
+            person=person,
             what="said" if isinstance(event, api.Said) else "asked",
             count=told.count,
             text=event.text if self._preferences.text else "",
