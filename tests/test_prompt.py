@@ -71,6 +71,15 @@ class PromptTests(Screens):
         self.press("Enter")
         self.wait_for("alice#1: precious")
 
+    def test_refused_with_a_name(self):
+        """A message that named its chat is out of the way too, though a chat is the current one and it was a command."""
+        self.chat()
+        self.line("/msg nobody precious")
+        self.wait_for("comes back behind your next command")
+        self.wait_until(lambda rows: rows[-2] == "[bob] >")
+        self.line("/contacts")
+        self.wait_until(lambda rows: rows[-2] == "[bob] > /msg nobody precious")
+
     def test_command_without_its_slash(self):
         """A command that lacks its slash is not in the way of the one that has it."""
         self.line("exit")

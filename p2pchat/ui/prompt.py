@@ -218,7 +218,7 @@ class Prompt(Service):
     def keep(self, text: str) -> None:
         """Put a refused line back into the input, behind the command that makes it possible to send it."""
         if self._writing is not None:
-            self._writing.kept = f"{self._writing.kept}\n{text}".lstrip("\n")
+            self._writing.keep(text)
             self.show(note("what you wrote comes back behind your next command; Enter sends it then"))
 
     def ring(self, sequence: str) -> None:

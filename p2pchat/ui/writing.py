@@ -1,8 +1,8 @@
 """
 What a person is writing, and to whom: the input line with the chat that it names, drafts, and what was typed before.
 
-For the terminal's thread, but for `wanted` and `kept`, which the reactor's thread sets, and `forget`, which it calls
-since that must also work while there is no prompt. What is being typed stays with the chat for which it was begun. A
+For the terminal's thread, but for `wanted`, which the reactor's thread sets, and `keep` and `forget`, which it calls;
+the last must also work while there is no prompt. What is being typed stays with the chat for which it was begun. A
 refused line is out of the way of the command that the refusal asks for, and comes back behind it.
 Another chat is named when the person asked for it by a key, or when nothing is being typed: a slow command that
 changes the chat in the meantime is seen when the line is entered.
@@ -45,10 +45,10 @@ class Writing:
         """Whether a key asked for another chat."""
         self.wanted = Addressee()
         """Who is to be named as soon as may be; `name_wanted` looks after that."""
-        self.kept = ""
+        self._kept = ""
         """Refused lines, for the input behind the next command that leaves a chat to write to."""
         self._commanded = False
-        """Whether the last line that was entered was a command."""
+        """Whether the last line that was entered was a command, and not itself refused and kept."""
         self._drafts: dict[str | None, str] = {}
         self._histories: dict[str | None, History] = {}
         session.default_buffer.on_text_changed += lambda _: self._changed()
@@ -65,7 +65,7 @@ class Writing:
         draft = self._drafts.pop(self._shown.chat, "")
         kept = ""
         if self._commanded and self._shown.chat is not None:
-            kept, self.kept = self.kept, ""
+            kept, self._kept = self._kept, ""
         try:
             return self._session.prompt(
                 lambda: self._shown.prompt,
@@ -98,6 +98,11 @@ class Writing:
     def entered(self, command: bool) -> None:
         """A line was entered: a command, or a message."""
         self._commanded = command
+
+    def keep(self, text: str) -> None:
+        """A line was refused, which may have been a command itself, such as /msg with a text."""
+        self._commanded = False
+        self._kept = f"{self._kept}\n{text}".lstrip("\n")
 
     def forget(self, person: str) -> str:
         """Forget what was typed in the chat with that id; why that failed, or nothing."""
