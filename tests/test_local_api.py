@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from p2pchat import api
 from p2pchat.api.lines import MAX_REQUEST_LINE, to_json
-from p2pchat.core.errors import Reported, UsageError, UserError
+from p2pchat.core.errors import Reported, StoreUnsure, UsageError, UserError
 from p2pchat.core.messages import MAX_TEXT
 from p2pchat.net.local_api import GATHER, STALLED, LocalApi, LocalApiFactory
 from tests.fake_api import BOB
@@ -191,6 +191,18 @@ class EndTests(LocalApiCase):
         self.failureResultOf(self.api.execute(api.Status()), UserError)
         self.lose()
         self.assertEqual(len(self.ended), 1)
+
+    def test_lost_while_it_was_done(self) -> None:
+        """Whether what was not answered was done, nobody knows: a message may be stored, and is not called unsent."""
+        deferred = self.api.execute(api.Say(who="bob", text="hello"))
+        self.lose()
+        error = self.failureResultOf(deferred, UserError).value
+        self.assertEqual(error.exit_code, StoreUnsure.exit_code)
+        self.assertIn("is lost", str(error))
+        self.assertIn("whether", str(error))
+        # What was asked afterwards was certainly not done.
+        error = self.failureResultOf(self.api.execute(api.Say(who="bob", text="hello")), UserError).value
+        self.assertEqual(error.exit_code, UserError.exit_code)
 
     def test_refused_connection(self) -> None:
         """A line about the whole connection is why it is over."""

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..api.lines import LOCAL_VERSION, MAX_REQUEST_LINE, Answer, Request, to_line
-from ..core.errors import Reported, UsageError, UserError
+from ..core.errors import Reported, StoreUnsure, UsageError, UserError
 from .local_client import MAX_ANSWER_LINE
 from .local_connection import LineBuffer, LineTooLong
 
@@ -133,7 +133,8 @@ class LocalApi(Protocol):
         self._gather()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        self._cut("the connection to the peer is lost: it ended, or this terminal read nothing for too long")
+        why = "the connection to the peer is lost: it ended, or this terminal read nothing for too long"
+        self._cut(why, "; whether what was entered last was done is not known: look before you do it again")
 
     # --- inside
 
@@ -206,7 +207,8 @@ class LocalApi(Protocol):
         self._stalled = None
         self._tell(self._problem(f"the peer has not answered for {STALLED:.0f} s; it may still do what was asked"))
 
-    def _over(self, why: str) -> None:
+    def _over(self, why: str, doubt: str = "") -> None:
+        """Nothing more is asked or told; what was not answered fails, with `doubt` where it may have been done."""
         self._why_over = why
         if self._paused is not None:
             self._paused.cancel()
@@ -215,11 +217,11 @@ class LocalApi(Protocol):
         waiting, self._waiting = self._waiting, {}
         self._watch()
         for answer in waiting.values():
-            answer.errback(UserError(why))
+            answer.errback(Reported(f"{why}{doubt}", StoreUnsure.exit_code) if doubt else UserError(why))
 
-    def _cut(self, why: str) -> None:
+    def _cut(self, why: str, doubt: str = "") -> None:
         if not self._why_over:
-            self._over(why)
+            self._over(why, doubt)
             self.transport.abortConnection()
             self._tell_ended(why)
 
