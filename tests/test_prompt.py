@@ -47,6 +47,12 @@ class PromptTests(Screens):
         self.line("héllo 日本")
         self.wait_for("alice#1: héllo 日本")
 
+    def test_suspend(self):
+        """Ctrl-Z, by which nothing here is suspended, puts no control character into a message."""
+        self.chat()
+        self.press("a", "C-z", "b", "Enter")
+        self.wait_for("alice#1: ab")
+
     def test_no_chat(self):
         """A line that goes to nobody is out of the way of the command that is advised, and back behind it."""
         self.line("precious")

@@ -44,6 +44,10 @@ def bindings(wishes: Wishes) -> "KeyBindings":
     def _no_focus(event: "KeyPressEvent") -> None:
         """Another program left the terminal telling when its window is looked at: nobody typed that."""
 
+    @keys.add("c-z")
+    def _no_suspending(event: "KeyPressEvent") -> None:
+        """A terminal in raw mode suspends nothing, and prompt_toolkit would put the character into the message."""
+
     @keys.add("c-n", filter=_at_input())
     def _next(event: "KeyPressEvent") -> None:
         wishes.go_by(1)
