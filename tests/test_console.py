@@ -200,6 +200,7 @@ class ConsoleTests(SynchronousTestCase):
         self.api.tell(api.Asked(person=ALICE, text="hi", address="x"))
         self.type("/reject alice")
         self.assertEqual(self.asked(), [api.Reject(who=ALICE.id)])
+        self.assertEqual(self.screen.rows[-1], "-- alice was rejected")
 
     def test_close(self):
         """/close ends the current chat, and lines go nowhere after."""

@@ -287,6 +287,21 @@ class FetchTests(LossTests):
         self.assertEqual(len(self.lines(self.bob, api.Search(words="message"))), 5)
         self.assertIn("nothing older", self.bob.refuse(api.FetchHistory(who="alice"), UserError))
 
+    def test_taken_back(self) -> None:
+        """What its author took back before it left is none of the messages that came."""
+        self.open()
+        self.bob.crash()
+        self.world.wait(60)
+        self.say("one", "never mind", "two")
+        self.alice.do(api.Cancel(who="bob", number=2))
+        self.bob = self.bob.again()
+        self.world.wait(60)
+        self.assertEqual(self.texts_here(self.bob, "alice"), ["one", "two"])
+        self.back()
+        self.bob.do(api.FetchHistory(who="alice"))
+        (fetched,) = self.bob.told(api.HistoryFetched)
+        self.assertEqual((fetched.count, fetched.complete), (2, True))
+
     def test_more_than_a_window(self) -> None:
         """However much that is, it comes inside the window, each once, and new messages between."""
         self.open()

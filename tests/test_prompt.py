@@ -78,7 +78,7 @@ class PromptTests(Screens):
         self.wait_for("alice#1: precious")
 
     def test_refused_with_a_name(self):
-        """A message that named its chat is out of the way too, though a chat is the current one and it was a command."""
+        """A message that named its chat is out of the way too, though it was a command itself."""
         self.chat()
         self.line("/msg nobody precious")
         self.wait_for("comes back behind your next command")

@@ -159,8 +159,8 @@ class Fetching:
         for received, (stream, entry) in zip(old, stored, strict=True):
             received.incoming.stream = stream
             judged = received.judged
-            self._count += entry != 0
             if entry and judged.kind not in (Kind.VOID, Kind.RESET):
+                self._count += 1
                 self._environment.emit(
                     Said(
                         person=person,

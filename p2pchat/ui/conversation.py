@@ -101,7 +101,9 @@ class Conversation:
         return self.current.id if self.current else None
 
     def named(self, asked: AskedT) -> AskedT:
-        """A command that was meant for the current chat, with the name of its person in place of their id."""
+        """A command for the current chat, or for who waits, with the name of its person in place of their id."""
+        if isinstance(asked, api.Reject):
+            return replace(asked, who=self._people.get(asked.who, asked.who))
         if isinstance(asked, Fingerprint) or self.current is None or getattr(asked, "who", None) != self.current.id:
             return asked
         return replace(asked, who=self.current.name)
