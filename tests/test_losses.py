@@ -120,6 +120,8 @@ class ResetTests(LossTests):
         self.bob.crash()
         self.bob = self.bob.again()
         self.assertEqual(self.doubts(self.bob), [("alice", False, 3, 4)])
+        (doubt,) = self.bob.do(api.ShowDoubts()).doubts  # type: ignore[union-attr]
+        self.assertTrue(doubt.here)
 
     def test_a_reader_that_dies_before_it_tells(self) -> None:
         """What a reader could not tell before it died it has when it is back."""

@@ -565,6 +565,20 @@ class DoubtCommandTests(RecallTests):
         self.back()
         self.assertTrue(any("/resend bob 1" in row for row in self.desk().rows))
 
+    def test_older_copy_there(self) -> None:
+        """Where the other side put an older database back, it is said that what is here may be missing there."""
+        self.talked("one", "two")
+        older = self.copy(self.bob)
+        self.say("three", "four", node=self.bob, who="alice")
+        desk = self.desk()
+        self.bob.crash()
+        self.bob = self.bob.again(database=older)
+        self.open()
+        self.world.wait(60)
+        desk.settle()
+        told = [row for row in desk.rows if "in doubt" in row]
+        self.assertRegex(told[0], "bob may no longer have their own #2 to #3, which are here, and use those")
+
     def test_fetch(self) -> None:
         """Where it was one's own database that was lost, /fetch gets back what the other has."""
         self.talked("one", "two")
@@ -573,7 +587,7 @@ class DoubtCommandTests(RecallTests):
         self.world.wait(60)
         self.say("three")
         desk.settle()
-        told = [row for row in desk.rows if "may be missing here" in row]
+        told = [row for row in desk.rows if "/fetch" in row]
         self.assertRegex(
             told[0], r"your own history was reset before \d+ September 2026; alice's #1 .*: /fetch alice or"
         )

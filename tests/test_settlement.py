@@ -8,7 +8,7 @@ from p2pchat.core.entries import first_head, next_head, stream_name
 from p2pchat.core.messages import Holding
 from p2pchat.peer import settlement
 from p2pchat.peer.receipts import confirm, numbers_delivered
-from p2pchat.peer.settlement import LOST_THERE, RESET, SENT_AGAIN, Settlement
+from p2pchat.peer.settlement import LOST_THERE, RESET, ROLLED_BACK, SENT_AGAIN, Settlement
 from p2pchat.storage.entries import StoredEntry
 
 from .examples import WALL
@@ -168,7 +168,7 @@ class BrokenTests(SettlementTestCase):
         name = stream_name(self.two.wire, self.two.me, UNKNOWN)
         unknown = Holding(stream=name, first=1, base=first_head(name), seq=9, head=b"x" * 32)
         settled = self.settle(unknown, self.has(4))
-        self.assertEqual(settled.doubts, [(0, 0, RESET)])
+        self.assertEqual(settled.doubts, [(0, 0, ROLLED_BACK)])
         self.assertEqual(settled.own[0].name, self.old.name)
         self.assertEqual(self.resets(settled.own[1]), [(name, 0)])
 
@@ -180,7 +180,7 @@ class BrokenTests(SettlementTestCase):
         self.assertFalse(first.repeated)
         again = self.settle(unknown, self.has(4))
         self.assertEqual([each.name for each in again.own], [each.name for each in first.own])
-        self.assertEqual((again.doubts, again.repeated), ([(0, 0, RESET)], True))
+        self.assertEqual((again.doubts, again.repeated), ([(0, 0, ROLLED_BACK)], True))
         self.assertEqual(self.settle_unless_doubted(unknown, self.has(4)), again)
         self.confirm_all(again.own[1])
         later = self.settle(unknown, self.has(4), self.has(1, again.own[1]))
@@ -201,7 +201,7 @@ class BrokenTests(SettlementTestCase):
         names = [stream_name(self.two.wire, self.two.me, number.to_bytes(16, "big")) for number in range(1_000)]
         holdings = [Holding(stream=name, first=1, base=first_head(name), seq=1, head=b"x" * 32) for name in names]
         settled = self.settle(self.has(4), *holdings)
-        self.assertEqual((len(settled.own), settled.doubts), (2, [(0, 0, RESET)]))
+        self.assertEqual((len(settled.own), settled.doubts), (2, [(0, 0, ROLLED_BACK)]))
         self.assertEqual(len({entry.id for entry in self.entries(settled.own[1])}), 1_000)
 
     def test_large_backlog_moves(self) -> None:

@@ -126,10 +126,14 @@ class NarratorTests(SynchronousTestCase):
             api.NotDelivered(person=BOB, number=14, reason="too-big"),
             api.Doubt(person=BOB, mine=True, first=3, last=9, explanation="bob's disk was restored"),
             api.Doubt(person=BOB, mine=False, first=4, last=4, explanation="x"),
+            api.Doubt(person=BOB, mine=False, first=4, last=7, explanation="x", here=True),
+            api.Doubt(person=BOB, mine=True, first=0, last=0, explanation="your history was reset"),
         )
         self.assertIn("#14 was not delivered", told[0])
         self.assertIn("your #3 to #9 may be missing at bob; bob's disk was restored", told[1])
         self.assertIn("bob's #4 may be missing here", told[2])
+        self.assertIn("bob may no longer have their own #4 to #7, which are here, and use those", told[3])
+        self.assertEqual(told[-1], "-- in doubt, in the chat with bob: your history was reset")
 
     def test_doubt_that_waits(self):
         """What waits for a decision is said with its day, and with what to type, for names with blanks too."""

@@ -155,13 +155,18 @@ class Notice(Tagged, frozen=True, kw_only=True):
 
 
 class Doubt(Tagged, frozen=True, kw_only=True):
-    """A database was lost or rolled back, here or there: these numbers may be missing there (mine) or here (theirs)."""
+    """
+    A database was lost or rolled back, here or there: these numbers may be missing there (mine) or here (theirs).
+
+    With `here`, theirs are here, and missing there. Zeros: no numbers are known.
+    """
 
     person: Person
     mine: bool
     first: int
     last: int
     explanation: str
+    here: bool = False
     waits: bool = False
     """It is remembered until Resend (mine), FetchHistory (theirs) or LeaveIt."""
     at: int = 0

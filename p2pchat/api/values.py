@@ -182,3 +182,5 @@ class DoubtRange(Value, frozen=True, kw_only=True):
     last: int
     at: int
     """When it was noticed, ms since 1970."""
+    here: bool = False
+    """Theirs are here, and may be missing there: their history was reset."""

@@ -14,7 +14,7 @@ from ..core.errors import EndCode
 from .environment import Environment
 from .receipts import Stored
 from .selected import ChatLink
-from .settlement import LOST_THERE, RESET, Settlement
+from .settlement import LOST_THERE, RESET, ROLLED_BACK, Settlement
 
 DOUBTS_RATE, DOUBTS_BURST = 1 / 3600, 8.0
 """How often one far side may put something in doubt: so many times a second, and at once."""
@@ -52,7 +52,7 @@ class Doubts:
             self._ours.spend(self._environment.clock.seconds())
             self._told_too_often = False
         for first, last, explanation in settlement.doubts:
-            self._told_reset = self._told_reset or explanation == RESET
+            self._told_reset = self._told_reset or explanation in (RESET, ROLLED_BACK)
             self.tell(first, last, explanation, explanation == LOST_THERE, now)
 
     def refuse(self, link: ChatLink) -> None:

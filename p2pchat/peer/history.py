@@ -14,7 +14,7 @@ from ..core.search import query
 from ..storage.entries import StoredEntry
 from ..storage.lines import Part, Place, WaitingEntry
 from ..storage.peer_tables import PeerTables
-from ..storage.remembered import EVERYWHERE
+from ..storage.remembered import EVERYWHERE, StoredDoubt
 from ..storage.vectors import Vector
 from .ledger import Two
 
@@ -232,6 +232,17 @@ def queue_of(tables: PeerTables, me: bytes, wire: bytes | None) -> tuple[list[tu
         if peer is not None:
             found.append((peer, entry))
     return found, tables.lines.count_waiting(me, row or None)
+
+
+def doubts(tables: PeerTables) -> list[tuple[bytes, StoredDoubt, bool]]:
+    """What is in doubt, with whom the chat is, and whether it is here: then they may lack what they said themselves."""
+    found = ((tables.lines.peer_of(doubt.conversation), doubt) for doubt in tables.doubts.all())
+    return [(peer, doubt, _is_here(tables, peer, doubt)) for peer, doubt in found if peer is not None]
+
+
+def _is_here(tables: PeerTables, them: bytes, doubt: StoredDoubt) -> bool:
+    ends = (doubt.first, doubt.last)
+    return not doubt.mine and all(tables.entries.by_number(doubt.conversation, them, number) for number in ends)
 
 
 def retention(tables: PeerTables) -> tuple[int | None, list[tuple[bytes, int | None]]]:

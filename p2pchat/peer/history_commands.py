@@ -204,9 +204,7 @@ class HistoryCommands:
         )
 
     async def _show_doubts(self) -> Reply:
-        found = await self._peer.environment.database.read(
-            lambda tables: [(tables.lines.peer_of(each.conversation), each) for each in tables.doubts.all()]
-        )
+        found = await self._peer.environment.database.read(history.doubts)
         return api.Doubts(
             doubts=tuple(
                 api.DoubtRange(
@@ -215,9 +213,9 @@ class HistoryCommands:
                     first=doubt.first,
                     last=doubt.last,
                     at=doubt.at,
+                    here=here,
                 )
-                for peer, doubt in found
-                if peer is not None
+                for peer, doubt, here in found
             )
         )
 

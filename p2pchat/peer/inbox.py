@@ -21,6 +21,7 @@ from .environment import Environment
 from .ledger import Two
 from .receipts import Stored, Taken
 from .selected import Selected
+from .settlement import RESET
 
 UNTOLD = frozenset({Kind.RESET.value, Kind.VOID.value})
 """Kinds of entries that are no messages."""
@@ -134,6 +135,14 @@ class Inbox:
 def _doubt_of(person: Person, judged: Judged, doubt: tuple[int, int], now: int) -> Doubt:
     first, last = doubt
     reset = judged.kind == Kind.RESET
-    explanation = "one of the two histories was reset" if reset else "our database is new: these are not here"
-    waits = not reset and first > 0
-    return Doubt(person=person, mine=False, first=first, last=last, explanation=explanation, waits=waits, at=now)
+    missing = "these are not here" if first else "what they said before is not here"
+    return Doubt(
+        person=person,
+        mine=False,
+        first=first,
+        last=last,
+        explanation=RESET if reset else f"our database is new: {missing}",
+        here=reset and first > 0,
+        waits=not reset and first > 0,
+        at=now,
+    )

@@ -25,6 +25,8 @@ from .receipts import measure_waiting
 SENT_AGAIN = "their history was reset; it is sent again"
 LOST_THERE = "their database is new: they no longer have these"
 RESET = "one of the two histories was reset"
+ROLLED_BACK = "by what they have your history was reset: some of yours may be missing here, and its numbers come again"
+"""They have, or may have, what we do not know of: none of the numbers that are here is in doubt."""
 PARTED = "both histories were reset: they may lack these"
 
 MOVED_AT_ONCE, MOVED_BYTES = 256, 1024 * 1024
@@ -99,13 +101,13 @@ def settle(
     replacing = any(review.broken for review in reviews) or not _are_replaced(tables, reviews, unknown)
     lost = _lost_there(tables, two, streams, listed, store)
     ranges = [_range_in_doubt(tables, review) for review in reviews]
-    parted = (_in_doubt(ranges, RESET) or [(0, 0, RESET)]) if replacing else _in_doubt(ranges, SENT_AGAIN)
+    parted = (_in_doubt(ranges, RESET) or [(0, 0, ROLLED_BACK)]) if replacing else _in_doubt(ranges, SENT_AGAIN)
     doubts = lost + parted
     if doubts and not may_doubt:
         return None
     repeated = bool(unknown) and not doubts
     if repeated:
-        doubts = [(0, 0, RESET)]
+        doubts = [(0, 0, ROLLED_BACK)]
     tables.doubts.remember(two.conversation, True, [(first, last) for first, last, _ in lost], now)
     delivered: list[tuple[int, int, int]] = []
     for review in reviews:

@@ -100,7 +100,7 @@ def times(told: api.MessageTimes) -> str:
 
 def doubt_lines(doubts: Iterable[api.DoubtRange]) -> list[str]:
     """What waits for a decision."""
-    return [in_doubt(each.person, each.mine, each.first, each.last, each.at) for each in doubts] or [
+    return [in_doubt(each.person, each.mine, each.first, each.last, each.at, each.here) for each in doubts] or [
         "nothing is in doubt"
     ]
 

@@ -255,15 +255,26 @@ def _silent(event: api.Silent) -> str:
 def _doubt(event: api.Doubt) -> str:
     if event.waits:
         return in_doubt(event.person, event.mine, event.first, event.last, event.at)
-    name = name_of(event.person)
-    numbers = message_range(event.first, event.last) if event.first else "messages"
+    name, why = name_of(event.person), clean(event.explanation, Kind.LINE)
+    if not event.first:
+        return f"in doubt, in the chat with {name}: {why}"
+    numbers = message_range(event.first, event.last)
+    if event.here:
+        return f"in doubt: {_lacking(name, numbers)}; {why}"
     what = f"your {numbers} may be missing at {name}" if event.mine else f"{name}'s {numbers} may be missing here"
-    return f"in doubt: {what}; {clean(event.explanation, Kind.LINE)}"
+    return f"in doubt: {what}; {why}"
 
 
-def in_doubt(person: api.Person, mine: bool, first: int, last: int, at: int) -> str:
+def _lacking(name: str, numbers: str) -> str:
+    return f"{name} may no longer have their own {numbers}, which are here, and use those numbers again"
+
+
+def in_doubt(person: api.Person, mine: bool, first: int, last: int, at: int, here: bool = False) -> str:
     """What may be missing since when, and what can be done."""
     name, typed = name_of(person), typable(person)
+    if here:
+        lacking = _lacking(name, message_range(first, last))
+        return f"one of the two histories was reset before {date_of(at)}; {lacking}: /leave-it {typed}"
     if mine:
         numbers = f"{first}-{last}" if last > first else f"{first}"
         what = f"{name}'s history was reset on {date_of(at)}; your {message_range(first, last)} may be missing there"
