@@ -3,9 +3,12 @@
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import fail
 
 from p2pchat import api
-from p2pchat.core.errors import EndCode
+from p2pchat.core.errors import EndCode, StoreFull
 from p2pchat.core.framing import encode_frame
 from p2pchat.core.identity import format_id
 from p2pchat.core.messages import Accept, Ask, Bye, Entry, Have, Holding, Ping, Seen, Select, encode
@@ -13,6 +16,7 @@ from p2pchat.core.states import State
 from p2pchat.core.trust import Policy
 from p2pchat.net import connection as links_connection
 from p2pchat.net.connection import Connection
+from p2pchat.peer.inbox import Inbox
 from p2pchat.peer.link import MOST_WAITING
 from p2pchat.peer.pursuit import LASTED
 from p2pchat.peer.selection import HOLD, MAX_HELD
@@ -473,6 +477,32 @@ class DeadLinkTests(PairTests):
         self.world.settle()
         self.assertEqual(far.code, "closed")
         self.assertEqual(far.of(Ask), [])
+
+    def test_F18_far_side_without_room(self) -> None:
+        """While the far side can store nothing, and ends every link, both are told once, and once of its end."""
+        self.chatting()
+        write = Inbox._write
+
+        def full(inbox: Inbox, *what: Any) -> Any:
+            here = inbox._environment is self.follower.peer.environment
+            return fail(StoreFull("there is no room on the disk")) if here else write(inbox, *what)
+
+        patched = mock.patch.object(Inbox, "_write", full)
+        patched.start()
+        self.addCleanup(mock.patch.stopall)
+        for one in (self.leader, self.follower):
+            one.events.clear()
+        self.leader.do(api.Say(who="high", text="for later"))
+        self.world.wait(300)
+        for one in (self.leader, self.follower):
+            self.assertEqual((len(one.told(api.Silent)), one.told(api.Back, api.Asking)), (1, []))
+        (trouble,) = self.leader.told(api.Problem)
+        self.assertIn("high cannot take anything now", trouble.text)
+        patched.stop()
+        self.world.wait(60)
+        self.assertEqual(self.follower.texts(), ["for later"])
+        for one in (self.leader, self.follower):
+            self.assertEqual(len(one.told(api.Back)), 1)
 
 
 class CarryingTests(PairTests):

@@ -50,6 +50,14 @@ as one more.
 SILENT_AFTER = 30.0
 """Seconds without a sign of life after which a person is told."""
 
+BACK_AFTER = 2.0
+"""
+Seconds that a link must stand, if nothing is delivered before, until it is told that who was lost is back: somebody
+whose disk is full opens links for as long as that lasts, and ends each at once.
+"""
+
+TROUBLE = "{name} cannot take anything now, because of trouble of their own such as a full disk; it waits here"
+
 
 class Chat:
     """One conversation with one peer."""
@@ -68,6 +76,7 @@ class Chat:
         self._early: list[Message] = []
         self._told_silent = False
         self._told_lost = False
+        self._told_trouble = False
         self._doubts = Doubts(environment, person)
         self._outbox = Outbox(environment, two, lambda: self._selected, person, author, self._run)
         self._inbox = Inbox(environment, two, lambda: self._selected, person, self._doubts, self._run)
@@ -146,7 +155,7 @@ class Chat:
         self._inbox.drop()
         self._outbox.drop()
         self._fetching.drop()
-        self._selected = Selected(link)
+        self._selected = Selected(link, self._environment.clock.seconds())
         link.carry()
         self._run(self._open(self._selected))
 
@@ -277,6 +286,7 @@ class Chat:
 
     def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
         if numbers:
+            self.tell_back()
             self._environment.emit(Delivered(person=self._person(), numbers=numbers, at=now))
 
     async def _see(self, stream: int, seq: int) -> None:
@@ -340,14 +350,16 @@ class Chat:
 
     def look(self) -> None:
         """Once a second: tell the person of silence, and of its end."""
-        link = self.link
-        if link is None:
+        selected = self._selected
+        if selected is None:
             return
-        silence = link.silence()
+        silence = selected.link.silence()
         if silence >= SILENT_AFTER and not self._told_silent:
             self.tell_silence(int(silence))
         elif silence < SILENT_AFTER:
-            self.tell_back()
+            stands = self._environment.clock.seconds() - selected.since
+            if stands >= BACK_AFTER or not self._told_lost:
+                self.tell_back()
 
     def tell_silence(self, seconds: int) -> None:
         """Tell the person that the far side is silent, or lost (0 seconds), and what waits."""
@@ -361,10 +373,16 @@ class Chat:
         if self._told_silent:
             self._environment.emit(Silent(person=self._person(), seconds=seconds, waiting=numbers, total=total))
 
+    def tell_trouble(self) -> None:
+        """Tell the person, once while it lasts, that the far side ends links because of something of its own."""
+        if not self._told_trouble:
+            self._told_trouble = True
+            self._environment.emit(Problem(text=TROUBLE.format(name=self._person().name)))
+
     def tell_back(self) -> None:
         """Tell the person that the far side is back, if they were told that it was gone."""
         if self._told_silent:
-            self._told_silent = self._told_lost = False
+            self._told_silent = self._told_lost = self._told_trouble = False
             self._environment.emit(Back(person=self._person()))
 
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:

@@ -190,11 +190,13 @@ class Links:
         if self.unconfirmed.get(link.id) is link:
             del self.unconfirmed[link.id]
         link.ask(link.intent.text)
+        person = self._people.person(link.id)
         if not self.has_open(link.id):
-            self._environment.emit(Asking(person=self._people.person(link.id)))
+            if person.chat != "lost":  # a chat that goes on is asked for by nobody
+                self._environment.emit(Asking(person=person))
         elif link.intent.wanted is None:
             # An address was typed, and the person would wait for a word about who that is.
-            self._environment.emit(Opened(person=self._people.person(link.id), again=False))
+            self._environment.emit(Opened(person=person, again=False))
         self.accept(link, self._people.consent(link.id) or Scope.ONCE)
 
     def consented(self, identifier: bytes, scope: Scope, seconds: int | None = None) -> None:

@@ -250,7 +250,6 @@ class Peer:
         self._run(self._remember_address(link))
         if news:
             self.environment.emit(Opened(person=self.people.person(link.id), again=again))
-        chat.tell_back()
         for server in self.servers:
             if server.record is not None:
                 link.send(Record(body=server.record.body, signature=server.record.signature))
@@ -282,6 +281,8 @@ class Peer:
             self._run(self._end(link.id, code.value))
         elif talk.wanted and not others:
             self._go_on(talk)
+            if ending.by_them and code is EndCode.INTERNAL:
+                talk.chat.tell_trouble()
 
     def _go_on(self, talk: Talk) -> None:
         """A wanted chat has no link."""

@@ -54,6 +54,8 @@ class Selected:
     """The link that the leader chose; replaced as a whole, so that late results of an older one are recognised."""
 
     link: ChatLink
+    since: float
+    """When it was selected, in the clock's seconds."""
     exchange: Exchange | None = None
     """There once our side of link-up is read from the disk."""
 
