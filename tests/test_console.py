@@ -309,12 +309,14 @@ class ConsoleTests(SynchronousTestCase):
         self.successResultOf(console.typed_at_prompt("/msg bob", None))
         self.assertEqual(console.overview.facts(console.conversation.current)["receipts"], "bob: delivered #2, seen #2")
 
-    def test_verified_at_once(self):
-        """That somebody is verified is known to the bar without waiting for an event."""
+    def test_verified(self):
+        """That somebody is verified is known to the bar, at whatever terminal that was said."""
         self.type("/msg bob")
-        self.api.people[BOB.id] = person("bob", id=BOB.id, chat="open", standing="verified")
         self.type("/verify yes")
         self.assertIn("-- bob is verified", self.screen.rows)
+        rows = len(self.screen.rows)
+        self.api.tell(api.ContactChanged(person=person("bob", id=BOB.id, chat="open", standing="verified")))
+        self.assertEqual(len(self.screen.rows), rows)
         self.assertEqual(self.console.conversation.current.standing, "verified")
         self.type("/status")
         self.assertIn("-- bob: verified", self.screen.rows)

@@ -110,6 +110,25 @@ class SlowDiskTests(WorldTests):
             self.alice.do(api.Close(who=self.bob.written))
 
 
+class ChangedTests(SlowDiskTests):
+    def test_told_to_everybody(self) -> None:
+        """Every front end is told how somebody stands now."""
+        commands = (
+            api.AddContact(id=format_id(self.bob.id), name="bob"),
+            api.Verify(who="bob"),
+            api.Verify(who="bob", verified=False),
+            api.Block(who="bob"),
+            api.Unblock(who="bob"),
+            api.RemoveContact(who="bob"),
+        )
+        for command in commands:
+            self.alice.do(command)
+        told = [(event.person.standing, event.person.contact) for event in self.alice.told(api.ContactChanged)]
+        known = [("known", True), ("verified", True), ("known", True), ("blocked", True), ("known", True)]
+        self.assertEqual(told[:5], known)
+        self.assertFalse(told[5][1])
+
+
 class BlockTests(SlowDiskTests):
     def test_said_while_another_change_is_on_its_way(self) -> None:
         """A block stands from the moment that it is said, and no change that was said before it undoes it."""
@@ -181,7 +200,7 @@ class BlockTests(SlowDiskTests):
         for command in (
             api.Trust(who="bob", classical=True),
             api.Verify(who="bob"),
-            api.AddContact(id=self.bob.written, name="robert"),
+            api.AddContact(id=format_id(self.bob.id), name="robert"),
             api.Block(who="bob"),
         ):
             self.begin(command)
@@ -339,7 +358,7 @@ class RemovalTests(SlowDiskTests):
         for again in (False, True):
             self.stop()
             self.begin(api.RemoveContact(who=self.bob.written))
-            self.begin(api.AddContact(id=self.bob.written, name="bob"))
+            self.begin(api.AddContact(id=format_id(self.bob.id), name="bob"))
             if again:
                 self.begin(api.RemoveContact(who=self.bob.written))
             self.assertFalse(self.stands())

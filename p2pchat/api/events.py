@@ -17,6 +17,12 @@ class PresenceChanged(Tagged, frozen=True, kw_only=True):
     person: Person
 
 
+class ContactChanged(Tagged, frozen=True, kw_only=True):
+    """What the person decided about somebody has changed, at whatever terminal: verified, trusted, blocked, kept."""
+
+    person: Person
+
+
 class Asking(Tagged, frozen=True, kw_only=True):
     """We reached somebody and wait for their consent."""
 
@@ -221,6 +227,7 @@ class Stopping(Tagged, frozen=True, kw_only=True):
 Event = (
     ServerChanged
     | PresenceChanged
+    | ContactChanged
     | Asking
     | Answered
     | Asked

@@ -23,25 +23,32 @@ class ContactCommands:
         self._someone = someone
 
     async def execute(self, command: ContactCommand) -> api.Reply:
-        """Do it; raises UserError."""
+        """Do it, and tell everybody who shows them; raises UserError."""
+        whose = parse_id(command.id) if isinstance(command, api.AddContact) else self._someone(command.who)
+        try:
+            return await self._decide(whose, command)
+        finally:
+            # Also where the disk failed: what was taken back holds.
+            environment = self._peer.environment
+            environment.emit(api.ContactChanged(person=self._peer.people.person(whose)))
+
+    async def _decide(self, whose: bytes, command: ContactCommand) -> api.Reply:
         people = self._peer.people
+        name = people.person(whose).name
         match command:
-            case api.AddContact(id=text, name=name):
-                return await self._add(parse_id(text), name)
-            case api.RemoveContact(who=who):
-                identifier = self._someone(who)
-                name = people.person(identifier).name
-                await held(f"{name} is no contact", people.remove(identifier))
-            case api.Verify(who=who, verified=verified):
+            case api.AddContact(name=wanted):
+                return await self._add(whose, wanted)
+            case api.RemoveContact():
+                await held(f"{name} is no contact", people.remove(whose))
+            case api.Verify(verified=verified):
                 wall = self._peer.environment.wall()
-                await people.change(self._someone(who), verifying(wall if verified else None))
-            case api.Trust(who=who, classical=classical):
-                await people.change(self._someone(who), trusting(classical))
-            case api.Block(who=who):
-                identifier = self._someone(who)
-                await held(f"{people.person(identifier).name} is blocked", self._shut_out(identifier))
-            case api.Unblock(who=who):
-                await people.change(self._someone(who), unblocking)
+                await people.change(whose, verifying(wall if verified else None))
+            case api.Trust(classical=classical):
+                await people.change(whose, trusting(classical))
+            case api.Block():
+                await held(f"{name} is blocked", self._shut_out(whose))
+            case api.Unblock():
+                await people.change(whose, unblocking)
         return api.Done()
 
     async def _add(self, identifier: bytes, name: str) -> api.Reply:

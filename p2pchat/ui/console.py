@@ -367,25 +367,8 @@ class Console:
     def _tell(self, asked: api.Command | Fingerprint, reply: api.Reply) -> None:
         places = self.overview.places() if self._looks else {}
         self._say(*answer(self.conversation.named(asked), reply, places))
-        match asked:
-            case api.Status():
-                self._say(*self.overview.facts(self.conversation.current).values())
-            case (
-                api.Verify(who=who)
-                | api.Trust(who=who)
-                | api.RemoveContact(who=who)
-                | api.Block(who=who)
-                | api.Unblock(who=who)
-            ):
-                # No event tells that somebody is verified, and the bar shows it.
-                self._api.execute(api.WhoIs(who=who)).addCallbacks(self._met, lambda _: None)
-
-    def _met(self, reply: api.Reply) -> None:
-        if isinstance(reply, api.People):
-            for person in reply.people:
-                self.conversation.meet(person)
-                self.overview.meet(person)
-            self._screen.prompt_changed()
+        if isinstance(asked, api.Status):
+            self._say(*self.overview.facts(self.conversation.current).values())
 
     def _say(self, *texts: str) -> None:
         for text in texts:
