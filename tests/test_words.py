@@ -168,7 +168,7 @@ class NarratorTests(SynchronousTestCase):
             [
                 "-- #14 to bob was taken back before it left",
                 "-- from bob came 1 older message that this side lacked",
-                "-- from bob came 12 older messages that this side lacked; the rest is not there any more",
+                "-- from bob came 12 older messages that this side lacked; the rest is gone there, or was sent anew",
             ],
         )
 

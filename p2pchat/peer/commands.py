@@ -259,7 +259,8 @@ class Commands:
         """Who of those that wait for an answer is meant."""
         found = self._only(self._peer.links.requests, who)
         if found is None:
-            raise NoSuchContact(f"{who} has not asked to chat, or is gone; /list shows who is online")
+            name = self._peer.people.person(parse_id(who)).name if looks_like_id(who) else who
+            raise NoSuchContact(f"{name} waits for no answer: not asked, answered elsewhere, or gone; see /list")
         return found
 
     def _means(self, identifier: bytes, who: str) -> bool:

@@ -23,6 +23,7 @@ from p2pchat.core.errors import Reported
 from p2pchat.net.local_api import LocalApi, LocalApiFactory
 from p2pchat.net.local_client import LocalClient
 from p2pchat.ui.front import Attached
+from p2pchat.ui.surface import drop_typed
 
 from .process import LogOfFile
 
@@ -81,6 +82,7 @@ class Terminal:
         self._state = state
         self._result: tuple[int, str] | None = None
         self._peer_stops = False
+        self._is_peer_gone = False
         self._api = LocalApi(reactor, api.Reply, api.Event, lambda text: api.Problem(text=text), self._peer_gone, True)
         self._front = Attached(PeerSettings(state=state, plain=plain), self._api, reactor, time.time, self.finish)
 
@@ -101,6 +103,8 @@ class Terminal:
         self._reactor.addSystemEventTrigger("before", "shutdown", self._front.stopService)
         self._reactor.addSystemEventTrigger("during", "shutdown", self._api.leave)
         self._reactor.run()
+        if self._is_peer_gone:
+            drop_typed()
         return self._result or (1, "")
 
     def finish(self, code: int, line: str) -> None:
@@ -128,6 +132,7 @@ class Terminal:
             self._peer_stops = True
 
     def _peer_gone(self, why: str) -> None:
+        self._is_peer_gone = True
         if self._peer_stops:
             self.finish(0, f"the peer in {self._state} has ended, and so has this terminal")
         else:

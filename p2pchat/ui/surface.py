@@ -6,6 +6,7 @@ where the cursor is, it would ask after every line that comes, and wait for the 
 is written forward only, without a control sequence; prompt_toolkit reads the keys and draws nowhere.
 """
 
+import contextlib
 import os
 import sys
 import termios
@@ -38,6 +39,12 @@ def is_gone() -> bool:
     except termios.error:
         return True
     return False
+
+
+def drop_typed(descriptor: int = 0) -> None:
+    """Drop what was typed at this terminal and not read: it was for a chat, and the shell would run it."""
+    with contextlib.suppress(termios.error):  # no terminal
+        termios.tcflush(descriptor, termios.TCIFLUSH)
 
 
 class Surface(Protocol):

@@ -298,7 +298,7 @@ def message_range(first: int, last: int) -> str:
 
 
 def _fetched(event: api.HistoryFetched) -> str:
-    rest = "" if event.complete else "; the rest is not there any more"
+    rest = "" if event.complete else "; the rest is gone there, or was sent anew"
     return f"from {name_of(event.person)} came {count_of(event.count, 'older message')} that this side lacked{rest}"
 
 
