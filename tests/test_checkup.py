@@ -20,6 +20,8 @@ from p2pchat.peer.facts import Facts
 from p2pchat.peer.offline import FoundServer
 from p2pchat.server.service import wall_clock
 from p2pchat.storage.directory import StateDirectory
+from p2pchat.storage.offline import open_offline
+from p2pchat.storage.server_tables import SERVER_SCHEMA
 from p2pchat.storage.servers import Server
 from tests.servers import start_server
 
@@ -53,6 +55,14 @@ class DirectoryTests(SynchronousTestCase):
         self.assertEqual(set(found), {"state", "listen", "dial", "post-quantum"})
         self.assertEqual(found["state"].state, "warning")
         self.assertIn(f"p2pchat join --state {self.state} LINK", found["state"].fix)
+
+    def test_directory_of_a_server(self) -> None:
+        """Nobody is told to start a peer under the key of a server."""
+        with open_offline(StateDirectory(self.state), SERVER_SCHEMA):
+            (self.state / "identity.key").write_text("")
+        first, *_ = checkup.of_new_peer(self.state, wall_clock())
+        self.assertEqual((first.check, first.state), ("state", "failed"))
+        self.assertIn("p2pchat doctor --server --state", first.fix)
 
     def test_lost_database(self) -> None:
         """Where the key is there and the database is not, nobody is told that this peer is new."""

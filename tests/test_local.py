@@ -492,6 +492,9 @@ class TypedTests(SynchronousTestCase):
             b'{"type":"show-roster","a":' + b"[" * 9999,
         ):
             self.failureResultOf(execute(raw), UsageError)
+        execute = json_execute(ServerCommand, lambda command: fail(AssertionError()), "server")
+        told = str(self.failureResultOf(execute(b'{"type":"receive"}'), UsageError).value)
+        self.assertIn("is a p2pchat server, which has no command 'receive'; name another directory", told)
 
     def test_events(self) -> None:
         """Events are encoded for each listener."""
@@ -682,7 +685,7 @@ class ServiceTests(ServiceCase):
         served, refused, again = await self.in_thread(crowd)
         self.assertEqual((served, len(refused)), ([True] * MAX_CLIENTS, 1000 - MAX_CLIENTS))
         self.assertEqual({"64 programs" in line for line in refused}, {True})
-        self.assertIn(b"cannot be read", again)
+        self.assertIn(b"has no command", again)
         self.assertEqual(len(await self.in_thread(self.ask)), 1)
         await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
         self.assertLess(len(os.listdir("/proc/self/fd")), descriptors + 10)

@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from p2pchat.core.errors import StateInUse, StoreCorrupt
+from p2pchat.core.errors import StateError, StateInUse, StoreCorrupt
 from p2pchat.storage.directory import StateDirectory
 from p2pchat.storage.offline import open_offline
 from p2pchat.storage.peer_tables import PEER_SCHEMA
+from p2pchat.storage.schema import Schema
 from p2pchat.storage.server_tables import SERVER_SCHEMA
 
 
@@ -44,6 +46,20 @@ class Offline(SynchronousTestCase):
             directory.database_file("server").write_bytes(b"x")
         for _ in range(2):
             self.assertRaises(StoreCorrupt, self.enter)
+
+    def test_a_directory_for_each(self) -> None:
+        """A directory with a server's database is none for a peer, and the other way round: one key, one role."""
+        both: list[tuple[Schema[Any], Schema[Any]]] = [(PEER_SCHEMA, SERVER_SCHEMA), (SERVER_SCHEMA, PEER_SCHEMA)]
+        for first, second in both:
+            whose = first.name
+            directory = StateDirectory(self.path / whose)
+            with open_offline(directory, first):
+                pass
+            error = self.assertRaises(StateError, open_offline(directory, second).__enter__)
+            self.assertIn(f"is a {whose}'s directory", str(error))
+            self.assertFalse(directory.database_file(second.name).exists())
+            with open_offline(directory, first):
+                pass
 
     def enter(self) -> None:
         with open_offline(StateDirectory(self.path), SERVER_SCHEMA):

@@ -21,6 +21,7 @@ from p2pchat.server.diagnosis import SET_BACK, Answered, RendezvousFacts, diagno
 from p2pchat.server.links import Reach, remember
 from p2pchat.storage.directory import StateDirectory
 from p2pchat.storage.offline import open_offline
+from p2pchat.storage.peer_tables import PEER_SCHEMA
 from p2pchat.storage.server_tables import SERVER_SCHEMA
 from tests.daemons import ServerDaemon, ended
 
@@ -128,6 +129,14 @@ class CheckupTests(SynchronousTestCase):
         self.assertIn("p2pchat server", checkup.of_new_server(self.state).fix)
         self.assertIsNone(checkup.reach_of(self.state))
         self.assertEqual(checkup.port_of(None), 8888)
+
+    def test_directory_of_a_peer(self) -> None:
+        """Nobody is told to start a server under the key of a peer."""
+        with open_offline(StateDirectory(self.state), PEER_SCHEMA):
+            (self.state / "identity.key").write_text("")
+        found = checkup.of_new_server(self.state)
+        self.assertEqual((found.check, found.state), ("state", "failed"))
+        self.assertNotIn("p2pchat server", found.fix)
 
     def test_lost_database(self) -> None:
         """Where the key is there and the database is not, it is not called new."""

@@ -8,8 +8,9 @@ who connected. The client's end is `local_client`, which needs no Twisted.
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from twisted.application.service import Service
@@ -23,6 +24,7 @@ from twisted.python.failure import Failure
 
 from ..api.lines import to_json
 from ..core.errors import StateError, UsageError
+from ..core.text import Kind, clean
 from .admins import Admins, user_of
 from .local_connection import Cancellable, Execute, LocalConnection, Subscribe
 
@@ -39,14 +41,30 @@ GROUP_DIRECTORY_MODE = 0o710
 """What the state directory gets for an admin group: its members may pass through to the socket, and list nothing."""
 
 
-def json_execute(commands: Any, execute: Callable[[Any], Deferred[Any]]) -> Execute:
-    """`execute`, which takes a command of the union `commands` and gives a reply, for JSON on both sides."""
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+_tag = msgspec.json.Decoder(_Tagged)
+
+
+def json_execute(commands: Any, execute: Callable[[Any], Deferred[Any]], role: str = "daemon") -> Execute:
+    """
+    `execute`, which takes a command of the union `commands` and gives a reply, for JSON on both sides.
+
+    `role` is named to whoever has a command for another one.
+    """
     decoder = msgspec.json.Decoder(commands)
+    known = {each.__struct_config__.tag for each in get_args(commands) or (commands,)}
 
     def run(raw: bytes) -> Deferred[bytes]:
         try:
             command = decoder.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+                if (wanted := _tag.decode(raw).type) not in known:
+                    words = f"what runs here is a p2pchat {role}, which has no command {clean(wanted, Kind.NAME)!r}"
+                    return fail(UsageError(f"{words}; name another directory with --state DIR"))
             return fail(UsageError(f"that command cannot be read: {error}"))
         return execute(command).addCallback(to_json)
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
@@ -67,7 +68,11 @@ def of_new_peer(state: Path, wall: int) -> tuple[Finding, ...]:
     facts = Facts(wall=wall, servers=(), ports=_ports(), store=store, openssl=openssl_version())
     fix = for_state(f"start it: p2pchat{option}, or first p2pchat join LINK", option)
     new = warning("state", f"no peer was started in {state} yet", fix)
-    if os.path.exists(StateDirectory(state).key_file):
+    if os.path.exists(StateDirectory(state).database_file("server")):
+        other = f"p2pchat doctor --server --state {quote(str(state))}"
+        fix = f"name the peer's with --state DIR; of the server tells: {other}"
+        new = failed("state", f"{state} is a server's directory", fix)
+    elif os.path.exists(StateDirectory(state).key_file):
         fix = f"put peer.db back from a backup, or start without what was in it: p2pchat{option}"
         new = failed("store", f"the database in {state} is gone, and the key is there", fix)
     return (new, *(finding for finding in diagnose(facts) if finding.check in NEW))

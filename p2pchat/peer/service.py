@@ -196,6 +196,7 @@ class PeerService(MultiService):
 
     async def _start(self) -> None:
         self._directory.open()
+        self._directory.keep_apart(PEER_SCHEMA.name)
         database = Database(self._directory.database_file(PEER_SCHEMA.name), PEER_SCHEMA, ThreadExecutor(self._reactor))
         await database.open()
         self._database = database
@@ -316,7 +317,9 @@ class PeerService(MultiService):
 
     def _start_local(self) -> None:
         factory = LocalFactory(
-            json_execute(Command, self.execute), self._reactor, subscribe=json_subscribe(self._subscribe_locally)
+            json_execute(Command, self.execute, "peer"),
+            self._reactor,
+            subscribe=json_subscribe(self._subscribe_locally),
         )
         self._local = LocalService(self._reactor, self._directory.socket_file, factory)
         self._local.setServiceParent(self)

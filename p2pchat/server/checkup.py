@@ -76,6 +76,9 @@ def _beside_it(directory: StateDirectory) -> Iterator[tuple[str, bytes | None]]:
 
 def of_new_server(state: Path) -> Finding:
     """What to say where no server was ever started."""
+    if os.path.exists(StateDirectory(state).database_file("peer")):
+        fix = f"name the server's with --state DIR; of the peer tells: p2pchat doctor --state {quote(str(state))}"
+        return failed("state", f"{state} is a peer's directory", fix)
     start = f"p2pchat server --state {quote(str(state))}"
     if os.path.exists(StateDirectory(state).key_file):
         fix = f"put server.db back from a backup, or start without what was in it: {start}"

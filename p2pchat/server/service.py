@@ -141,6 +141,7 @@ class RendezvousService(MultiService):
         directory = StateDirectory(self._settings.state, "server")
         directory.open()
         self._closers.append(lambda: _now(directory.close))
+        directory.keep_apart(SERVER_SCHEMA.name)
         database = Database(directory.database_file(SERVER_SCHEMA.name), SERVER_SCHEMA, self._executor)
         await database.open()
         self._closers.append(database.close)
@@ -229,7 +230,7 @@ class RendezvousService(MultiService):
             return succeed(status.execute(command))
 
         factory = LocalFactory(
-            json_execute(ServerCommand, execute), self._reactor, admin_group=self._settings.admin_group
+            json_execute(ServerCommand, execute, "server"), self._reactor, admin_group=self._settings.admin_group
         )
         socket = LocalService(self._reactor, directory.socket_file, factory)
         socket.startService()

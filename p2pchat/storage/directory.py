@@ -36,6 +36,9 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 ROOTS_TOO = frozenset({"doctor", "recover"})
 """What root may do in the directory of another user, such as that of a system service, whose user nobody can become."""
 
+ROLES = frozenset({"peer", "server"})
+"""Whose databases there are, each in a directory of its own: the key that stands beside one is who that one is."""
+
 OURS = ("lock", "peer.db", "server.db")
 """What the names of the files begin with that such a command may have made."""
 
@@ -90,6 +93,12 @@ class StateDirectory:
     def database_file(self, name: str) -> Path:
         """The SQLite database of the schema `name`: `peer.db`, `server.db`."""
         return self.path / f"{name}.db"
+
+    def keep_apart(self, name: str) -> None:
+        """Raise StateError where the other role's database is and none of `name`: its key is another's identity."""
+        (other,) = ROLES - {name}
+        if os.path.lexists(self.database_file(other)) and not os.path.lexists(self.database_file(name)):
+            raise StateError(f"{self.path} is a {other}'s directory, not a {name}'s: {OTHER_DIRECTORY}")
 
     @property
     def opened(self) -> bool:

@@ -45,6 +45,7 @@ def open_offline(directory: StateDirectory, schema: Schema[TablesT]) -> Iterator
     Raises `StateInUse` if a daemon runs there (ask that one instead), `StateError`, or the `StoreError` tree.
     """
     with directory:
+        directory.keep_apart(schema.name)
         database = Database(directory.database_file(schema.name), schema, InlineExecutor())
         _now(database.open())
         try:
