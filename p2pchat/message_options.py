@@ -32,10 +32,11 @@ def add_send_options(parser: ArgumentParser) -> None:
 
 def add_recv_options(parser: ArgumentParser) -> None:
     """All of `recv` but --state."""
-    parser.add_argument("--from", metavar="WHO", dest="who", default="", help="only of this contact or id")
+    parser.add_argument("--from", metavar="WHO", dest="who", type=_named("--from"), help="only of this contact or id")
     parser.add_argument("--follow", action="store_true", help="wait for what comes, until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="for programs: JSON, one object a line")
-    parser.add_argument("--cursor", metavar="NAME", default="", help="go on where this name stopped (with each --from)")
+    cursor = "go on where this name stopped (with each --from)"
+    parser.add_argument("--cursor", metavar="NAME", type=_named("--cursor"), help=cursor)
     count = f"at most so many, then end (default: all; without --cursor: the last {SHOWN_LINES})"
     parser.add_argument("--count", metavar="N", type=_number("--count"), help=count)
     parser.add_argument("--no-ack", action="store_true", help="do not move the cursor; --ack does")
@@ -45,6 +46,17 @@ def add_recv_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if --follow waits for so long"
     )
+
+
+def _named(option: str) -> Callable[[str], str]:
+    """A name; where a script's variable is empty, nobody may get everything instead."""
+
+    def parse(text: str) -> str:
+        if not text.strip():
+            raise UsageError(f"{option} is empty; give a name, or leave it out")
+        return text
+
+    return parse
 
 
 def _number(option: str) -> Callable[[str], int]:

@@ -156,6 +156,8 @@ class CursorTests(ReceiveCase):
             ["--cursor", "bot", "--ack", "x"],
             ["--cursor", "bot", "--count", "-1"],
             ["--timeout", "3"],
+            ["--from", ""],
+            ["--cursor", " "],
         ):
             self.fails(2, "", "recv", *words)
         self.assertEqual(self.daemon.commands, [])

@@ -64,9 +64,9 @@ def _check(options: Namespace) -> None:
         raise UsageError("--timeout is for how long --follow waits; give both or neither")
 
 
-def _whose(peer: LocalClient, who: str) -> str:
+def _whose(peer: LocalClient, who: str | None) -> str:
     """The id of whom alone is meant; empty for everybody."""
-    if not who:
+    if who is None:
         return ""
     (person,) = peer.call(WhoIs(who=who), People).people
     return person.id
