@@ -10,6 +10,7 @@ from p2pchat import api
 from p2pchat.core.errors import NoSuchContact, UsageError, UserError
 from p2pchat.net.local import json_execute
 from p2pchat.net.local_connection import LocalConnection
+from p2pchat.peer import history
 from p2pchat.peer.history import PAGE_BYTES, PAGE_LINES
 from tests.company import Node, WorldTests
 
@@ -470,3 +471,9 @@ class CursorTests(HistoryTests):
             self.bob.refuse(command, UsageError)
         self.bob.refuse(api.Receive(cursor="bot", who=NOBODY), NoSuchContact)
         self.assertEqual(self.receive(), ["one"])
+        self.bob.do(api.MoveCursor(cursor="bot", entry=self.entries(api.Receive(cursor="bot"))[0]))
+        self.patch(history, "MAX_CURSORS", 1)
+        # Not only when it is moved: its program has done by then what it would do again.
+        self.bob.refuse(api.Receive(cursor="other"), UserError)
+        self.bob.refuse(api.MoveCursor(cursor="other", entry=1), UserError)
+        self.assertEqual(self.receive(), [])

@@ -173,7 +173,7 @@ def new_to_program(tables: PeerTables, me: bytes, cursor: str, wire: bytes | Non
     row = _row_of(tables, wire)
     if wire is not None and not row:
         return NOTHING
-    part = part._replace(after=max(part.after, tables.cursors.get(cursor, row) if cursor else 0))
+    part = part._replace(after=max(part.after, _cursor_at(tables, cursor, row) if cursor else 0))
     found = tables.lines.new_to_program(me, part, _page_size(count) + 1, row or None)
     kept = _within(found[::-1], count)[::-1] if part.newest else _within(found, count)
     return Page(Reader(tables, me).lines(kept), len(kept) < len(found))
@@ -264,9 +264,7 @@ def move_cursor(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, 
     row = _row_of(tables, wire)
     if wire is not None and not row:
         raise NoSuchContact("nothing was said in that chat yet; name the cursor that was received from")
-    after = tables.cursors.get(cursor, row)
-    if after == 0 and tables.cursors.names() >= MAX_CURSORS:
-        raise UserError(f"there are {MAX_CURSORS} cursors already; use one of them again")
+    after = _cursor_at(tables, cursor, row)
     tables.cursors.move(cursor, row, entry)
     seen = tables.lines.last_of_each_stream(me, after, entry, row or None)
     peers = ((conversation, tables.lines.peer_of(conversation), last) for conversation, last in seen)
@@ -275,6 +273,14 @@ def move_cursor(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, 
         for conversation, peer, last in peers
         if peer is not None
     ]
+
+
+def _cursor_at(tables: PeerTables, cursor: str, row: int) -> int:
+    """Where it stands; a new one there is no room for is refused before its program does what it could not confirm."""
+    after = tables.cursors.get(cursor, row)
+    if after == 0 and tables.cursors.names() >= MAX_CURSORS:
+        raise UserError(f"there are {MAX_CURSORS} cursors already; use one of them again")
+    return after
 
 
 def _row_of(tables: PeerTables, wire: bytes | None) -> int:
