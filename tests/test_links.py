@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import fail
+from twisted.logger import capturedLogs, formatEvent
 
 from p2pchat import api
 from p2pchat.core.errors import EndCode, StoreFull
@@ -549,6 +550,12 @@ class InstanceTests(PairTests):
         self.world.wait(120)
         self.assertEqual(len(self.follower.dialler.dialled), dialled, "the displaced instance fights")
         self.assertEqual(second.told(api.Displaced), [])
+
+    def test_displaced_at_a_server(self) -> None:
+        """Where nobody is attached the log says why this peer is silent."""
+        with capturedLogs() as logged:
+            self.follower.peer.displaced("lab1")
+        self.assertIn("lab1", "".join(filter(None, map(formatEvent, logged))))
 
     def test_displaced_code(self) -> None:
         """The older link, of another nonce, is told `displaced`; one of the same nonce is none."""

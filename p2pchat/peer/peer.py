@@ -342,6 +342,7 @@ class Peer:
     def displaced(self, where: str) -> None:
         """Another instance with our key is there: stop, and let the person decide."""
         self._displaced = True
+        self.log.warn("Another instance with our key came ({where}); this one stops", where=where)
         for talk in self._talks.values():
             talk.pursuit.stop()
         self.environment.emit(Displaced(where=where))

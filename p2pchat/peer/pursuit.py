@@ -215,4 +215,5 @@ class Pursuit:
         try:
             await self._dial(target)
         except Exception as error:
-            self.log.debug("Dialling {address} failed: {error}", address=target.address, error=str(error))
+            why = str(error) or repr(error)
+            self.log.debug("Dialling {address} failed: {error}", address=target.address, error=why)
