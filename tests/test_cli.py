@@ -568,6 +568,12 @@ class ServerCommandTests(CliCase):
         self.assertEqual([change["change"] for change in found], ["came", "came", "went", "changed"])
         self.assertEqual(found[0]["row"], ROW)
 
+    def test_watch_to_the_end(self) -> None:
+        """A server that ends meanwhile is one that does not run, as for everybody who asks then."""
+        self.serve(self.server_state, show_roster=[{"type": "roster-rows", "number": 1, "rows": [ROW]}, ENDS])
+        self.patch(running, "WATCH_INTERVAL", 0)
+        self.fails(6, "has ended", "roster", "--watch")
+
     def test_no_server(self) -> None:
         """Where no server runs the exit code is 6."""
         self.fails(6, "p2pchat server --state", "roster")

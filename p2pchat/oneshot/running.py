@@ -24,7 +24,7 @@ from ..api import (
 )
 from ..api.health import in_the_way
 from ..config import Role, default_state
-from ..core.errors import NotInTime, NotRunning
+from ..core.errors import NotInTime, NotRunning, Reported, UserError
 from ..core.text import Kind, clean
 from ..net.local_client import LocalClient
 from ..ui.changes import changes, describe
@@ -116,7 +116,14 @@ def _watch(server: LocalClient, rows: Sequence[RosterRow], *, as_json: bool) -> 
                 print_line(describe(change), flush=True)
         before = rows
         time.sleep(WATCH_INTERVAL)
-        rows = _rows(server)
+        try:
+            rows = _rows(server)
+        except Reported:
+            raise
+        except UserError:
+            if held(server.state) is not None:
+                raise
+            raise NotRunning(f"the server in {server.state} has ended") from None
 
 
 def held(state: Path) -> Finding | None:
