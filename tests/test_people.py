@@ -100,6 +100,13 @@ class NameTests(PeopleTests):
         error = self.assertRaises(NoSuchContact, self.people.resolve, "b0b")
         self.assertIn(self.name(EVE), str(error))
 
+    def test_contact_by_its_handle(self) -> None:
+        """A contact that was given another name is not meant by its handle either, and is not called a stranger."""
+        self.run_(self.people.add(BOB.id, "robert"))
+        self.roster((BOB, "bob"))
+        error = self.assertRaises(NoSuchContact, self.people.resolve, "bob")
+        self.assertIn("bob on the roster is robert, whom you keep", str(error))
+
     def test_letters_that_are_a_petname_themselves(self) -> None:
         """Not even a handle with the right letters behind it is taken for a contact of that petname."""
         self.run_(self.people.add(BOB.id, "bob"))

@@ -545,6 +545,7 @@ class ServerTests(CliCase):
         self.assertIn("saved: 500 names, 1 ban\n", told)
         self.assertIsNone(recover_server(self.server_state))
         self.assertIn(f"kept: {path}.damaged-", told)
+        self.assertNotIn("what was said", told)
 
     def test_server_of_version_1(self) -> None:
         """Names are saved of a database that was damaged before it was upgraded."""

@@ -24,6 +24,10 @@ NOUNS = {
 """Tables that a person knows by another word; the rest only holds these together."""
 
 
+HOLDS: dict[Role, str] = {"peer": ", for it holds what was said", "server": ""}
+"""Why a damaged file is not to be kept for longer than it is needed."""
+
+
 def recover(options: Namespace) -> None:
     """Recover the database in --state, or those in the usual directories."""
     if options.state is not None:
@@ -56,7 +60,7 @@ def _recover(state: Path, role: Role) -> None:
         f"the {role}'s database in {state} was damaged ({found.why}); what could be read is in a new one",
         f"saved: {_counted(found.saved) or 'nothing'}",
         f"lost: {', '.join(part for part in (lost, unread) if part) or 'nothing that anything tells of'}",
-        f"kept: {found.kept}, as it was; delete it when nothing is missing, for it holds what was said",
+        f"kept: {found.kept}, as it was; delete it when nothing is missing{HOLDS[role]}",
     ]
     if role == "peer":
         lines += [

@@ -216,7 +216,9 @@ class People:
         if found or ((others := self._holders(wanted) & shown.keys()) and len(others) > 1):
             raise NoSuchContact(f"several peers are called {who}; give the whole id (/list shows them)")
         if others:
-            name = shown[others.pop()]
+            name = shown[other := others.pop()]
+            if (contact := self.contact(other)) is not None and contact.listed:
+                raise NoSuchContact(f"{who} on the roster is {name}, whom you keep under that name; say {name}")
             raise NoSuchContact(f"{who} on the roster is not who you know by such a name; that stranger is {name} here")
         raise NoSuchContact(f"nobody is called {who} here; /list shows who is online")
 
