@@ -46,6 +46,8 @@ def add_recv_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=parse_timeout, help="exit with 3 if --follow waits for so long"
     )
+    parser.add_argument("--cursors", action="store_true", help="show which cursors there are, and how far each is")
+    parser.add_argument("--drop", action="store_true", help="delete the cursor, whose program is no more")
 
 
 def _named(option: str) -> Callable[[str], str]:

@@ -411,6 +411,29 @@ class CursorTests(HistoryTests):
         self.bob.do(api.MoveCursor(cursor="bot", entry=entry))
         self.assertEqual(len(self.alice.told(api.Seen)), 1)
 
+    def test_shown_and_dropped(self) -> None:
+        """Whoever looks after programs sees which cursors there are; a dropped one makes room, and is new again."""
+        self.open()
+        self.say("one")
+        (entry,) = self.entries(api.Receive(cursor="bot"))
+        for who in ("", "alice"):
+            self.bob.do(api.MoveCursor(cursor="bot", entry=entry, who=who))
+        self.assertEqual(self.cursors(), [("bot", None, entry), ("bot", "alice", entry)])
+        self.patch(history, "MAX_CURSORS", 2)
+        self.bob.refuse(api.Receive(cursor="other"), UserError)
+        self.bob.do(api.DropCursor(cursor="bot"))
+        self.assertEqual(self.cursors(), [("bot", "alice", entry)])
+        self.assertEqual(self.receive(), ["one"])
+        self.assertIn("no cursor bot", self.bob.refuse(api.DropCursor(cursor="bot"), UserError))
+        self.bob.refuse(api.DropCursor(cursor="bot", who=NOBODY), NoSuchContact)
+        self.bob.do(api.DropCursor(cursor="bot", who="alice"))
+        self.assertEqual(self.cursors(), [])
+
+    def cursors(self) -> list[tuple[str, str | None, int]]:
+        reply = self.bob.do(api.ShowCursors())
+        assert isinstance(reply, api.Cursors)
+        return [(each.cursor, None if each.person is None else each.person.name, each.entry) for each in reply.cursors]
+
     def test_seen_is_said_later(self) -> None:
         """What was dealt with while the other was away is told as seen when they come back."""
         self.open()

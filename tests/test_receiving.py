@@ -206,6 +206,30 @@ class WithoutCursorTests(ReceiveCase):
         return {**DONE, "then": [said()]}
 
 
+class CursorUpkeepTests(ReceiveCase):
+    """What is done to cursors themselves."""
+
+    def test_shown(self) -> None:
+        """Each stands on a line, with how far it is and whose chat it is in; with --json for programs."""
+        places = [{"cursor": "bot", "entry": 7}, {"cursor": "log\x1b", "entry": 9, "person": person()}]
+        self.start(show_cursors={"type": "cursors", "cursors": places})
+        self.assertEqual(self.succeeds("recv", "--cursors"), "bot  7  everybody\nlog\ufffd  9  bob\n")
+        found = [json.loads(each) for each in self.succeeds("recv", "--cursors", "--json").splitlines()]
+        self.assertEqual(found[1], {"cursor": "log\x1b", "entry": 9, "id": BOB})
+
+    def test_dropped(self) -> None:
+        """--drop deletes one, and prints nothing."""
+        self.start(drop_cursor=DONE)
+        self.assertEqual(self.succeeds("recv", "--cursor", "bot", "--from", "bob", "--drop"), "")
+        self.assertEqual(self.daemon.commands[-1], {"type": "drop-cursor", "cursor": "bot", "who": BOB})
+
+    def test_words(self) -> None:
+        """What makes no sense together is refused."""
+        self.start()
+        for words in (("--drop",), ("--cursors", "--cursor", "bot"), ("--cursor", "bot", "--drop", "--follow")):
+            self.fails(2, "", "recv", *words)
+
+
 class FollowTests(ReceiveCase):
     def test_waits_for_events(self) -> None:
         """It asks again when something was said, not for what was sent again, nor for what somebody else said."""

@@ -28,9 +28,7 @@ from .commands import (
     Forget,
     LeaveIt,
     ListPeople,
-    MoveCursor,
     Ping,
-    Receive,
     Reconnect,
     Reject,
     RemoveContact,
@@ -57,6 +55,7 @@ from .commands import (
     WhoAmI,
     WhoIs,
 )
+from .cursors import DropCursor, MoveCursor, Receive, ShowCursors
 from .events import (
     Answered,
     Asked,
@@ -99,6 +98,7 @@ from .rendezvous import (
 from .replies import (
     Accepted,
     AllAccepted,
+    Cursors,
     Done,
     Doubts,
     Findings,
@@ -121,6 +121,7 @@ from .replies import (
 )
 from .values import (
     MOST_SAID,
+    CursorPlace,
     DoubtRange,
     Finding,
     KeptChat,
@@ -156,6 +157,8 @@ __all__ = [
     "Connect",
     "ContactChanged",
     "Contacts",
+    "CursorPlace",
+    "Cursors",
     "Delivered",
     "Displaced",
     "Displayed",
@@ -163,6 +166,7 @@ __all__ = [
     "Doubt",
     "DoubtRange",
     "Doubts",
+    "DropCursor",
     "Ended",
     "Event",
     "Examine",
@@ -223,6 +227,7 @@ __all__ = [
     "SetNotifications",
     "SetRetention",
     "ShowArrivals",
+    "ShowCursors",
     "ShowDoubts",
     "ShowLines",
     "ShowLinks",

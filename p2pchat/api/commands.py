@@ -4,6 +4,7 @@ What a front end or a program asks of a peer.
 `who` is a petname, a handle on the roster, an id, or (Connect only) ADDRESS[:PORT].
 """
 
+from .cursors import DropCursor, MoveCursor, Receive, ShowCursors
 from .values import Tagged
 
 
@@ -273,33 +274,6 @@ class ShowRetention(Tagged, frozen=True, kw_only=True):
     """For how long what is said is kept. Reply: Retention."""
 
 
-class Receive(Tagged, frozen=True, kw_only=True):
-    """
-    The first messages of others after a named cursor, in order of arrival; it does not move. Reply: Lines.
-
-    A cursor that nobody moved yet stands before everything. What was sent again on request is left out.
-    """
-
-    cursor: str = ""
-    """1 to 64 characters; with another `who` it is another cursor. Empty: none, so before everything."""
-    who: str = ""
-    count: int = 100
-    after: int | None = None
-    """An `entry`: leave out what arrived up to it too, wherever the cursor stands."""
-    newest: bool = False
-    """The last `count` of them instead of the first; `more` then tells of older ones."""
-    before: int | None = None
-    """An `entry`: only what arrived before it; the page before, with `newest`."""
-
-
-class MoveCursor(Tagged, frozen=True, kw_only=True):
-    """A program has dealt with everything up to `entry`: do not give it again, and say `seen`. Reply: Done."""
-
-    cursor: str
-    entry: int
-    who: str = ""
-
-
 class ShowNotifications(Tagged, frozen=True, kw_only=True):
     """When and how the person is told of what they do not look at. Reply: Notifications."""
 
@@ -392,6 +366,8 @@ Command = (
     | ShowRetention
     | Receive
     | MoveCursor
+    | ShowCursors
+    | DropCursor
     | ShowNotifications
     | SetNotifications
     | Ping

@@ -1,6 +1,7 @@
 """What a peer answers to a command."""
 
 from .values import (
+    CursorPlace,
     DoubtRange,
     Finding,
     KeptChat,
@@ -136,6 +137,12 @@ class Queue(Tagged, frozen=True, kw_only=True):
     """How many there are in all."""
 
 
+class Cursors(Tagged, frozen=True, kw_only=True):
+    """The cursors of programs, by name."""
+
+    cursors: tuple[CursorPlace, ...]
+
+
 class Doubts(Tagged, frozen=True, kw_only=True):
     """What waits for a decision."""
 
@@ -209,6 +216,7 @@ Reply = (
     | Started
     | Accepted
     | AllAccepted
+    | Cursors
     | PeerStatus
     | Findings
     | Lines

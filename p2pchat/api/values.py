@@ -172,6 +172,16 @@ class RoundTrip(Value, frozen=True, kw_only=True):
     """None: no link, or no answer in time, from one of several servers."""
 
 
+class CursorPlace(Value, frozen=True, kw_only=True):
+    """How far a program is."""
+
+    cursor: str
+    entry: int
+    """Up to this one it has dealt with everything."""
+    person: Person | None = None
+    """Of whose chat alone; None: of all."""
+
+
 class DoubtRange(Value, frozen=True, kw_only=True):
     """Numbers of messages that may be missing since a database was lost."""
 

@@ -19,7 +19,22 @@ from typing import Any
 
 import msgspec
 
-from ..api import Done, Lines, Missed, MoveCursor, People, Person, Receive, Said, Stopping, StoredLine, WhoIs
+from ..api import (
+    Cursors,
+    Done,
+    DropCursor,
+    Lines,
+    Missed,
+    MoveCursor,
+    People,
+    Person,
+    Receive,
+    Said,
+    ShowCursors,
+    Stopping,
+    StoredLine,
+    WhoIs,
+)
 from ..api.lines import to_json
 from ..config import SHOWN_LINES
 from ..core.errors import NotInTime, NotRunning, UsageError, UserError
@@ -28,7 +43,7 @@ from ..net.local_client import LocalClient
 from ..ui.drawing import FURTHER
 from ..ui.words import name_of
 from ..ui.written import record
-from .output import client_of, reason_of
+from .output import client_of, print_line, reason_of
 
 PAGE_LINES = 100
 """Messages asked for at once."""
@@ -39,10 +54,16 @@ _EVENTS = msgspec.json.Decoder(Said | Missed | Stopping)
 
 
 def receive(options: Namespace) -> None:
-    """Print messages, or with `--ack` only say that they were dealt with."""
+    """Print messages, or with `--ack` only say that they were dealt with; or see to cursors."""
     _check(options)
     with client_of(options, "peer") as peer:
+        if options.cursors:
+            _show_cursors(peer, options.json)
+            return
         who = _whose(peer, options.who)
+        if options.drop:
+            peer.call(DropCursor(cursor=options.cursor, who=who), Done)
+            return
         if options.ack is not None:
             peer.call(MoveCursor(cursor=options.cursor, entry=options.ack, who=who), Done)
             return
@@ -54,8 +75,24 @@ def receive(options: Namespace) -> None:
                 receiving.show_last()
 
 
+def _show_cursors(peer: LocalClient, as_objects: bool) -> None:
+    for place in peer.call(ShowCursors(), Cursors).cursors:
+        person = place.person
+        if as_objects:
+            found = {"cursor": place.cursor, "entry": place.entry, "id": "" if person is None else person.id}
+            print_line(to_json(found).decode())
+        else:
+            whose = "everybody" if person is None else name_of(person)
+            print_line(f"{clean(place.cursor, Kind.NAME)}  {place.entry}  {whose}")
+
+
 def _check(options: Namespace) -> None:
     """Raises UsageError for options that mean nothing together."""
+    prints = options.follow or options.count or options.no_ack or options.ack is not None
+    if options.cursors and (prints or options.cursor or options.who or options.drop):
+        raise UsageError("--cursors shows all of them; give it alone, or with --json")
+    if options.drop and (prints or not options.cursor):
+        raise UsageError("--drop deletes a cursor: say which, --cursor NAME, and with --from which of that chat")
     if not options.cursor and (options.no_ack or options.ack is not None):
         raise UsageError("say which cursor is meant: --cursor NAME")
     if options.ack is not None and (options.no_ack or options.follow or options.count):

@@ -275,11 +275,27 @@ def move_cursor(tables: PeerTables, me: bytes, cursor: str, wire: bytes | None, 
     ]
 
 
+def cursors(tables: PeerTables) -> list[tuple[str, bytes | None, int]]:
+    """All cursors by name: of whose chat alone, None for all chats, and up to which entry everything is done with."""
+    return [
+        (name, tables.lines.peer_of(row) if row != EVERYWHERE else None, entry)
+        for name, row, entry in tables.cursors.all()
+    ]
+
+
+def drop_cursor(tables: PeerTables, cursor: str, wire: bytes | None) -> None:
+    """Its program is no more. Raises UserError if there is none."""
+    if not tables.cursors.drop(cursor, EVERYWHERE if wire is None else _row_of(tables, wire)):
+        raise UserError(f"there is no cursor {cursor} for that; p2pchat recv --cursors shows which there are")
+
+
 def _cursor_at(tables: PeerTables, cursor: str, row: int) -> int:
     """Where it stands; a new one there is no room for is refused before its program does what it could not confirm."""
     after = tables.cursors.get(cursor, row)
     if after == 0 and tables.cursors.names() >= MAX_CURSORS:
-        raise UserError(f"there are {MAX_CURSORS} cursors already; use one of them again")
+        raise UserError(
+            f"there are {MAX_CURSORS} cursors already; delete one: p2pchat recv --cursors, then --cursor NAME --drop"
+        )
     return after
 
 

@@ -36,6 +36,8 @@ HistoryCommand = (
     | api.ShowRetention
     | api.Receive
     | api.MoveCursor
+    | api.ShowCursors
+    | api.DropCursor
 )
 
 
@@ -60,10 +62,8 @@ class HistoryCommands:
                 return await self._show_queue(who)
             case api.ShowDoubts():
                 return await self._show_doubts()
-            case api.Receive():
-                return await self._receive(command)
-            case api.MoveCursor():
-                return await self._move_cursor(command)
+            case api.Receive() | api.MoveCursor() | api.ShowCursors() | api.DropCursor():
+                return await self._for_programs(command)
             case api.SetRetention(days=days, who=who):
                 return await self._set_retention(days, who)
             case api.ShowRetention():
@@ -139,6 +139,17 @@ class HistoryCommands:
             chats=tuple(api.UnseenChat(person=person(peer), count=count, entry=last) for peer, count, last in found)
         )
 
+    async def _for_programs(self, command: api.Receive | api.MoveCursor | api.ShowCursors | api.DropCursor) -> Reply:
+        match command:
+            case api.Receive():
+                return await self._receive(command)
+            case api.MoveCursor():
+                return await self._move_cursor(command)
+            case api.ShowCursors():
+                return await self._show_cursors()
+            case api.DropCursor():
+                return await self._drop_cursor(command)
+
     async def _receive(self, command: api.Receive) -> Reply:
         wire = self._wire(self._someone(command.who)) if command.who else None
         me, cursor, count = self._me, command.cursor and _checked_cursor(command.cursor), command.count
@@ -161,6 +172,22 @@ class HistoryCommands:
             talk = self._peer.talk(them)
             if talk is not None and said is not None:
                 talk.chat.say_seen(*said)
+        return api.Done()
+
+    async def _show_cursors(self) -> Reply:
+        found = await self._peer.environment.database.read(history.cursors)
+        person = self._peer.people.person
+        return api.Cursors(
+            cursors=tuple(
+                api.CursorPlace(cursor=name, entry=entry, person=None if peer is None else person(peer))
+                for name, peer, entry in found
+            )
+        )
+
+    async def _drop_cursor(self, command: api.DropCursor) -> Reply:
+        wire = self._wire(self._someone(command.who)) if command.who else None
+        cursor = _checked_cursor(command.cursor)
+        await self._peer.environment.database.write(lambda tables: history.drop_cursor(tables, cursor, wire))
         return api.Done()
 
     async def _show_message(self, who: str, number: int) -> Reply:

@@ -33,6 +33,15 @@ class Cursors:
             (name, conversation, entry),
         )
 
+    def all(self) -> list[tuple[str, int, int]]:
+        """Name, conversation and arrival number of each, by name."""
+        return rows(self._connection, "SELECT name, conversation, entry FROM cursor ORDER BY name, conversation")
+
+    def drop(self, name: str, conversation: int) -> bool:
+        """It is new again; whether it was there."""
+        gone = changed(self._connection, "DELETE FROM cursor WHERE name = ? AND conversation = ?", (name, conversation))
+        return gone > 0
+
     def names(self) -> int:
         """How many there are."""
         found = row(self._connection, "SELECT count(*) FROM cursor")

@@ -118,6 +118,8 @@ complete -c p2pchat -n '__p2pchat_in \'recv\'' -l count -x -d 'at most so many, 
 complete -c p2pchat -n '__p2pchat_in \'recv\'' -l no-ack -d 'do not move the cursor; --ack does'
 complete -c p2pchat -n '__p2pchat_in \'recv\'' -l ack -x -d 'print nothing: everything up to ENTRY is dealt with'
 complete -c p2pchat -n '__p2pchat_in \'recv\'' -l timeout -x -d 'exit with 3 if --follow waits for so long'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l cursors -d 'show which cursors there are, and how far each is'
+complete -c p2pchat -n '__p2pchat_in \'recv\'' -l drop -d 'delete the cursor, whose program is no more'
 complete -c p2pchat -n '__p2pchat_in \'recv\'' -l state -x -a '(__fish_complete_directories)' -d 'the peer\'s directory'
 complete -c p2pchat -n '__p2pchat_at \'contact\'' -a add -d 'keep somebody as a contact'
 complete -c p2pchat -n '__p2pchat_at \'contact\'' -a list -d 'show the contacts'
