@@ -240,6 +240,7 @@ class DiagnosisTests(SynchronousTestCase):
         self.expect(store(fault=None), "store", "unknown", "longer than a minute")
         refused = self.finding(store(refusal="peer.db is of a newer version: install it"), "store")
         self.assertEqual((refused.state, refused.text), ("failed", "peer.db is of a newer version: install it"))
+        self.assertIn("p2pchat doctor", refused.fix, "whatever has failed names something to do")
 
     def test_room(self) -> None:
         """Little room is a warning, hardly any a failure."""

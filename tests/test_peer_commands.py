@@ -325,7 +325,7 @@ class ChatTests(CommandTests):
             (("x", "\ud800"), "no text"),
             (("\ud83d", "\ude00"), "no text"),
         ):
-            self.assertIn(why, self.alice.refuse(api.SayAll(who="bob", texts=texts), UserError))
+            self.assertIn(why, self.alice.refuse(api.SayAll(who="bob", texts=texts), UsageError))
         self.assertIn("/connect ", self.alice.refuse(api.SayAll(who=ID, texts=("x",)), UserError))
         self.assertEqual(self.alice.told(api.Queued), [])
         self.alice.do(api.SayAll(who="bob", texts=("x",) * most))
@@ -367,7 +367,7 @@ class ChatTests(CommandTests):
         """A message that does not fit, in bytes, is refused before anything is stored."""
         self.alice.do(api.Say(who="bob", text="x" * MAX_TEXT))
         for text in ("x" * (MAX_TEXT + 1), "é" * (MAX_TEXT // 2 + 1)):
-            self.assertIn("too long", self.alice.refuse(api.Say(who="bob", text=text), UserError))
+            self.assertIn("too long", self.alice.refuse(api.Say(who="bob", text=text), UsageError))
         self.alice.refuse(api.Say(who="bob", text="\ud800"), UserError)
         self.assertEqual(len(self.alice.told(api.Queued)), 1)
 

@@ -69,8 +69,7 @@ def unknown(check: str, text: str, fix: str = "") -> Finding:
 def store_findings(store: StoreFacts, private: int = PRIVATE) -> Iterator[Finding]:
     """What a directory and its database are like; `private`: the most that its mode may allow."""
     if store.refusal:
-        # It says itself what to do.
-        yield failed("store", store.refusal, "")
+        yield failed("store", store.refusal, "do what that says, and then look again: p2pchat doctor" + store.option)
     elif store.fault is None:
         yield unknown("store", "checking the database takes longer than a minute", "ask again later")
     elif store.fault:

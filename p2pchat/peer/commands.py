@@ -361,16 +361,16 @@ class Commands:
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:
-    """Raises UserError."""
+    """Raises UsageError."""
     if not 0 < len(texts) <= api.MOST_SAID:
-        raise UserError(f"{len(texts)} messages at once; say 1 to {api.MOST_SAID}")
+        raise UsageError(f"{len(texts)} messages at once; say 1 to {api.MOST_SAID}")
     for text in texts:
         try:
             size = len(text.encode())
         except UnicodeEncodeError:
-            raise UserError("that text holds characters that are no text; take them out") from None
+            raise UsageError("that text holds characters that are no text; take them out") from None
         if size > MAX_TEXT:
-            raise UserError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
+            raise UsageError(f"a message of {size} bytes is too long; split it: at most {MAX_TEXT} bytes each")
 
 
 def _accepted(queued: list[api.Queued]) -> Reply:

@@ -77,7 +77,7 @@ def read_secret(path: Path, owner: int | None = None) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StateError(f"cannot read {path}: {error.strerror}") from error
+        raise StateError(f"cannot read {path}: {error.strerror}; look whose it is: ls -l {path}") from error
 
 
 def sync_directory(path: Path) -> None:
