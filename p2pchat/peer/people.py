@@ -220,7 +220,8 @@ class People:
             if (contact := self.contact(other)) is not None and contact.listed:
                 raise NoSuchContact(f"{who} on the roster is {name}, whom you keep under that name; say {name}")
             raise NoSuchContact(f"{who} on the roster is not who you know by such a name; that stranger is {name} here")
-        raise NoSuchContact(f"nobody is called {who} here; /list shows who is online")
+        shell = "in a shell p2pchat contact list whom you keep"
+        raise NoSuchContact(f"nobody is called {who} here; /list shows who is online, {shell}")
 
     def _shown(self, identifier: bytes) -> str:
         row = self.row(identifier)
