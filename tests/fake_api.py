@@ -190,7 +190,9 @@ class FakeApi:
                 return succeed(api.Forgotten(count=3, waiting=1, out_of_reach=f"not in reach: what {who} has"))
             case api.ShowRetention():
                 return succeed(api.Retention(days=None, chats=()))
-            case api.SetRetention(who="") | api.MoveCursor(who=""):
+            case api.ShowCursors():
+                return succeed(api.Cursors(cursors=()))
+            case api.SetRetention(who="") | api.MoveCursor(who="") | api.DropCursor(who=""):
                 return succeed(api.Done())
             case _:
                 self.find(command.who)
