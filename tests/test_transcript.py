@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -270,6 +271,17 @@ class ContinuedTests(SynchronousTestCase):
         self.run_once(*self.store(stored(1, "a")))
         self.store(*(stored(entry, str(entry), mine=entry % 3 == 0) for entry in range(2, 1_000)))
         self.assertEqual([number for _, _, number in self.run_once()], list(range(1, 1_000)))
+
+    def test_receipts_of_long_ago(self):
+        """What was delivered is told of every message, however many were said between it and its receipt."""
+        lines = [stored(entry, "x", mine=entry % 2 == 0, state="queued") for entry in range(1, 4_001)]
+        self.run_once(*self.store(*lines))
+        self.held.lines = [replace(line, state="delivered") if line.mine else line for line in lines]
+        self.run_once()
+        told = [line for line in self.bodies() if "delivered" in line]
+        self.assertEqual(len(told), 1)
+        numbers = [int(number) for number in re.findall(r"#(\d+)", told[0])]
+        self.assertEqual(numbers, [line.number for line in lines if line.mine])
 
     @given(st.lists(st.integers(0, 400), max_size=8), st.integers(3, 12))
     @settings(max_examples=40, deadline=None)

@@ -25,8 +25,11 @@ from .words import name_of, short_id
 MOST_BYTES = 1 << 20
 """Of the end of the file that are read."""
 
-MOST_RECORDS = 1024
-"""Messages of the end that are compared: as many as may be on their way to one reader (core/window.py)."""
+MOST_RECORDS = 16_384
+"""
+Messages of the end that are compared, about as many as it holds: receipts come late where many messages wait, and those
+of a message further up would never be written if the process is killed just then.
+"""
 
 CUT = "... [cut off]\n"
 """
