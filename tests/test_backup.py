@@ -172,6 +172,15 @@ class CommandTests(SynchronousTestCase):
         StateDirectory(other).database_file("peer").unlink()
         self.refused(UserError, "another identity", import_identity, other, self.file, PASSPHRASE)
 
+    def test_a_servers_directory(self) -> None:
+        """A server whose key is lost gets no peer's."""
+        self.export()
+        other = self.home / "server"
+        other.mkdir()
+        StateDirectory(other).database_file("server").touch()
+        self.refused(StateError, "a server's directory", import_identity, other, self.file, PASSPHRASE)
+        self.assertFalse(StateDirectory(other).key_file.exists())
+
     def test_while_a_peer_runs(self) -> None:
         """A running peer's identity is not exchanged."""
         self.export()

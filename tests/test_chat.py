@@ -662,6 +662,34 @@ class ReceiptTests(ChatTestCase):
         self.alice.executor.run()
         self.assertEqual(self.alice.told(Silent), [])
 
+    def test_lost_while_a_receipt_is_on_its_way_to_the_disk(self) -> None:
+        """What was delivered over a link that is lost by now is no reason to say that they are back."""
+        self.world.connect()
+        self.world.run()
+        self.say("hello")
+        self.alice.run()
+        wire = self.world.wire
+        wire.carry("alice")
+        self.bob.run()
+        wire.carry("bob")
+        self.world.cut_all()
+        self.alice.chat.tell_silence(0)
+        self.alice.executor.run()
+        self.assertEqual(len(self.alice.told(Delivered)), 1)
+        self.assertEqual((len(self.alice.told(Silent)), self.alice.told(Back)), (1, []))
+
+    def test_trouble_before_the_first_link(self) -> None:
+        """Trouble that was told before a chat ever opened is told of again when it comes again."""
+        self.alice.chat.tell_trouble()
+        self.alice.chat.tell_trouble()
+        self.world.connect()
+        self.world.run()
+        self.alice.chat.look()
+        self.world.cut_all()
+        self.alice.chat.tell_silence(0)
+        self.alice.chat.tell_trouble()
+        self.assertEqual(len(self.alice.told(Problem)), 2)
+
     def test_no_link(self) -> None:
         """Without a link there is nothing to look at."""
         self.world.clock.advance(100)

@@ -429,6 +429,17 @@ class CursorTests(HistoryTests):
         self.bob.do(api.DropCursor(cursor="bot", who="alice"))
         self.assertEqual(self.cursors(), [])
 
+    def test_dropped_of_a_chat_that_never_was(self) -> None:
+        """Where nothing was ever said there is no cursor to drop; the one for all chats stays."""
+        self.open()
+        self.say("one")
+        carol = self.world.node("carol")
+        self.bob.knows(carol)
+        (entry,) = self.entries(api.Receive(cursor="bot"))
+        self.bob.do(api.MoveCursor(cursor="bot", entry=entry))
+        self.assertIn("no cursor bot", self.bob.refuse(api.DropCursor(cursor="bot", who="carol"), UserError))
+        self.assertEqual(self.cursors(), [("bot", None, entry)])
+
     def cursors(self) -> list[tuple[str, str | None, int]]:
         reply = self.bob.do(api.ShowCursors())
         assert isinstance(reply, api.Cursors)

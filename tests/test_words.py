@@ -328,8 +328,17 @@ class ReceiptsTests(SynchronousTestCase):
         receipts.take(api.Back(person=BOB), 0)
         self.assertIsNone(receipts.next_due())
         receipts.take(api.Silent(person=BOB, seconds=30, waiting=(14,), total=1), 0)
-        receipts.take(api.Opened(person=BOB, again=True), 10)
+        receipts.take(api.Back(person=BOB), 10)
         self.assertEqual(self.told(receipts, 10 + RETURN), ["-- bob is back"])
+
+    def test_a_link_is_no_return(self):
+        """Who opens a link and ends it at once, as with a full disk, is not back until the peer says so."""
+        receipts = Receipts()
+        receipts.take(api.Silent(person=BOB, seconds=0, waiting=(14,), total=1), 0)
+        receipts.take(api.Opened(person=BOB, again=True), 10)
+        self.assertIsNone(receipts.next_due())
+        receipts.take(api.Back(person=BOB), 300)
+        self.assertEqual(self.told(receipts, 300 + RETURN), ["-- bob is back"])
 
     def queue(self, receipts, *numbers, now=0):
         for number in numbers:

@@ -94,6 +94,7 @@ def import_identity(state: Path, file: Path, passphrase: str) -> Identity:
             _store(directory, identity)
     else:
         with directory:
+            directory.keep_apart(PEER_SCHEMA.name)
             _store(directory, identity)
     return identity
 

@@ -282,11 +282,12 @@ class Chat:
         )
         reach(Point.CONFIRMED_COMMITTED)
         self._outbox.waiting.remove(len(numbers))
-        self._delivered(numbers, now)
+        self._delivered(selected, numbers, now)
 
-    def _delivered(self, numbers: tuple[int, ...], now: int) -> None:
+    def _delivered(self, selected: Selected, numbers: tuple[int, ...], now: int) -> None:
         if numbers:
-            self.tell_back()
+            if selected is self._selected:  # else the link was lost while that went to the disk
+                self.tell_back()
             self._environment.emit(Delivered(person=self._person(), numbers=numbers, at=now))
 
     async def _see(self, stream: int, seq: int) -> None:
@@ -335,16 +336,16 @@ class Chat:
             exchange.resume(settled.own)
             self._outbox.pump()
         if settled.delivered:
-            await self._tell_delivered(settled.delivered, now)
+            await self._tell_delivered(selected, settled.delivered, now)
         if settled.until_told and heard:
             await environment.database.write(lambda tables: settlement.forget_told(tables, two, settled.until_told))
 
-    async def _tell_delivered(self, ranges: list[tuple[int, int, int]], now: int) -> None:
+    async def _tell_delivered(self, selected: Selected, ranges: list[tuple[int, int, int]], now: int) -> None:
         """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""
         two = self.two
         # Refusals are repeated after the holdings that cover them; those that came meanwhile are noted before this.
         numbers = await self._environment.database.write(lambda tables: receipts.numbers_delivered(tables, two, ranges))
-        self._delivered(numbers, now)
+        self._delivered(selected, numbers, now)
 
     # --- time and trouble
 
@@ -381,8 +382,9 @@ class Chat:
 
     def tell_back(self) -> None:
         """Tell the person that the far side is back, if they were told that it was gone."""
+        self._told_trouble = False
         if self._told_silent:
-            self._told_silent = self._told_lost = self._told_trouble = False
+            self._told_silent = self._told_lost = False
             self._environment.emit(Back(person=self._person()))
 
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:

@@ -285,7 +285,9 @@ def cursors(tables: PeerTables) -> list[tuple[str, bytes | None, int]]:
 
 def drop_cursor(tables: PeerTables, cursor: str, wire: bytes | None) -> None:
     """Its program is no more. Raises UserError if there is none."""
-    if not tables.cursors.drop(cursor, EVERYWHERE if wire is None else _row_of(tables, wire)):
+    row = _row_of(tables, wire)
+    is_known = wire is None or row != EVERYWHERE  # with whom nothing was said there is no cursor either
+    if not is_known or not tables.cursors.drop(cursor, row):
         raise UserError(f"there is no cursor {cursor} for that; p2pchat recv --cursors shows which there are")
 
 

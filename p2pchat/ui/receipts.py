@@ -71,7 +71,7 @@ class Receipts:
                 self._queued(person, number, now)
             case api.Silent(person=person):
                 self._silent(person, event.waiting)
-            case api.Back(person=person) | api.Opened(person=person, again=True):
+            case api.Back(person=person):
                 self._back(person, now)
             case api.Delivered(person=person):
                 self._delivered(person, event.numbers, now)
