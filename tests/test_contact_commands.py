@@ -128,6 +128,20 @@ class ChangedTests(SlowDiskTests):
         self.assertEqual(told[:5], known)
         self.assertFalse(told[5][1])
 
+    def test_accepted_for_good(self) -> None:
+        """So it is where who asked is kept by the answer, and not where the answer is for once."""
+        for scope, told in (("once", []), ("always", [("known", True)])):
+            self.knock()
+            self.alice.do(api.Accept(who=self.bob.written, scope=scope))
+            changed = [(event.person.standing, event.person.contact) for event in self.alice.told(api.ContactChanged)]
+            self.assertEqual(changed, told)
+            self.alice.do(api.Close(who=self.bob.written))
+
+    def test_nothing_changed(self) -> None:
+        """What is refused has changed nothing, and nobody is told of it."""
+        self.alice.refuse(api.AddContact(id=self.alice.written, name="me"), UserError)
+        self.assertEqual(self.alice.told(api.ContactChanged), [])
+
 
 class BlockTests(SlowDiskTests):
     def test_said_while_another_change_is_on_its_way(self) -> None:

@@ -15,6 +15,7 @@ from p2pchat.core.trust import MAX_REQUESTS, MAX_REQUESTS_PER_ADDRESS, REQUEST_L
 from p2pchat.net import connection
 from p2pchat.peer import people
 from p2pchat.peer.attendance import MOST_REFUSED
+from p2pchat.ui.words import Narrator
 from tests.company import Node, Stranger, WorldTests, identity_of
 
 
@@ -69,6 +70,9 @@ class AskingTests(ConsentTests):
         self.asking()
         self.bob.do(api.Reject(who="alice"))
         self.assertEqual([event.reason for event in self.alice.told(api.Ended)], ["rejected"])
+        # Another terminal, or a notice that is due, must not go on asking.
+        (ended,) = self.bob.told(api.AskEnded)
+        self.assertEqual((ended.reason, Narrator().tell(ended)), ("rejected", []))
         self.world.wait(60)
         self.assert_asked(1)
         self.assertEqual(self.bob.told(api.Ended), [])

@@ -216,6 +216,8 @@ class Commands:
         # It is answered, and must not run out while the disk is slow.
         request.expires += REQUEST_LASTS
         await self._grant(request.link, Scope(scope), seconds)
+        if scope == Scope.ALWAYS.value:
+            self._peer.environment.emit(api.ContactChanged(person=self._peer.people.person(identifier)))
         self._peer.links.consented(identifier, Scope(scope), seconds)
         self._check_stands(identifier, await self._peer.want(identifier))
         return api.Started(person=self._peer.people.person(identifier))

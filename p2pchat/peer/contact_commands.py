@@ -26,11 +26,15 @@ class ContactCommands:
         """Do it, and tell everybody who shows them; raises UserError."""
         whose = parse_id(command.id) if isinstance(command, api.AddContact) else self._someone(command.who)
         try:
-            return await self._decide(whose, command)
-        finally:
-            # Also where the disk failed: what was taken back holds.
-            environment = self._peer.environment
-            environment.emit(api.ContactChanged(person=self._peer.people.person(whose)))
+            reply = await self._decide(whose, command)
+        except StoreError:
+            self._tell_changed(whose)  # what was taken back holds
+            raise
+        self._tell_changed(whose)
+        return reply
+
+    def _tell_changed(self, whose: bytes) -> None:
+        self._peer.environment.emit(api.ContactChanged(person=self._peer.people.person(whose)))
 
     async def _decide(self, whose: bytes, command: ContactCommand) -> api.Reply:
         people = self._peer.people

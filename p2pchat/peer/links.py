@@ -215,8 +215,9 @@ class Links:
             self.consented(identifier, scope)
 
     def refuse(self, identifier: bytes, code: EndCode) -> None:
-        """The person refused somebody, or did not answer."""
-        self.requests.pop(identifier, None)
+        """The person refused somebody, or did not answer: no front end goes on asking."""
+        if self.requests.pop(identifier, None) is not None:
+            self._environment.emit(AskEnded(person=self._people.person(identifier), reason=code.value))
         for link in self.of(identifier):
             if link.undecided:
                 link.reject(code)
@@ -348,9 +349,7 @@ class Links:
         now = self.seconds()
         for identifier, request in list(self.requests.items()):
             if now >= request.expires:
-                person = self._people.person(identifier)
                 self.refuse(identifier, EndCode.EXPIRED)
-                self._environment.emit(AskEnded(person=person, reason=EndCode.EXPIRED.value))
         for link in self.all():
             if link.alive and not link.open and now >= link.waits_since + UNDECIDED_WITHIN:
                 link.close(EndCode.EXPIRED)

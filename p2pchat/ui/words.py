@@ -230,6 +230,8 @@ def _consent(event: api.Answered | api.Asked | api.AskEnded | api.Asking | api.E
             return f"{who}: {reason_of(event.reason) or 'the chat is over'}"
         case api.Asking():
             return f"asking {name_of(event.person)} ..."
+        case api.AskEnded(reason="rejected"):
+            return ""  # which the person did themselves
         case api.AskEnded():
             return f"{name_of(event.person)} asks no longer ({reason_of(event.reason) or 'gone'})"
         case api.Answered():
