@@ -173,6 +173,15 @@ class LinesTests(SynchronousTestCase):
             (code, line), (3, "p2pchat-peer: not delivered within 30 s: bob was not reached; nothing was sent")
         )
 
+    def test_timeout_over_links_that_end_at_once(self):
+        """Whose disk is full opens links for ever and takes nothing: that begins no timeout anew."""
+        self.start(b"one\n", timeout=30.0)
+        self.open()
+        for _ in range(2):
+            self.clock.advance(20)
+            self.api.tell(api.Opened(person=BOB, again=True))
+        self.assertEqual([code for code, _ in self.ended], [3])
+
     def test_timeout_counts_from_the_last_delivery(self):
         """Every delivery gives new time; a silent pipe with everything delivered takes none."""
         self.start(b"one\ntwo\n", timeout=30.0)

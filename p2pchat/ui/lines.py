@@ -195,7 +195,7 @@ class Lines:
             case api.Answered(person=person) if self._person is None and self._settings.trust_first:
                 self._know(person)
                 self._api.execute(api.Confirm(who=person.id)).addErrback(self._failed)
-            case api.Opened(person=person) if self._is_them(person):
+            case api.Opened(person=person) if self._is_them(person) and not self._opened:
                 self._opened = True
                 self._progress()
             case api.Delivered(person=person, numbers=numbers) if self._is_them(person):
