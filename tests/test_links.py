@@ -499,6 +499,12 @@ class DeadLinkTests(PairTests):
             self.assertEqual((len(one.told(api.Silent)), one.told(api.Back, api.Asking)), (1, []))
         (trouble,) = self.leader.told(api.Problem)
         self.assertIn("high cannot take anything now", trouble.text)
+        # A chat that is closed and begun anew is another one: it is told of as if nothing had been.
+        self.leader.do(api.Close(who="high"))
+        self.leader.do(api.Connect(who="high"))
+        self.world.wait(60)
+        self.assertEqual((len(self.leader.told(api.Silent)), len(self.leader.told(api.Problem))), (2, 2))
+        self.assertEqual(self.leader.told(api.Back), [])
         patched.stop()
         self.world.wait(60)
         self.assertEqual(self.follower.texts(), ["for later"])

@@ -387,6 +387,10 @@ class Chat:
             self._told_silent = self._told_lost = False
             self._environment.emit(Back(person=self._person()))
 
+    def over(self) -> None:
+        """The chat is ended: what was told of its links is void, and nothing is told of one that begins anew."""
+        self._told_silent = self._told_lost = self._told_trouble = False
+
     def _run(self, coroutine: Coroutine[Deferred[Any], Any, None]) -> None:
         Deferred.fromCoroutine(coroutine).addErrback(self._failed)
 

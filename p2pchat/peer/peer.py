@@ -160,6 +160,7 @@ class Peer:
         if talk is not None:
             talk.wanted = talk.opened = talk.lost = False
             talk.pursuit.stop()
+            talk.chat.over()
         for link in self.links.of(identifier):
             link.close(EndCode.CLOSED)
         if was_wanted:
