@@ -336,16 +336,12 @@ class Chat:
             exchange.resume(settled.own)
             self._outbox.pump()
         if settled.delivered:
-            await self._tell_delivered(selected, settled.delivered, now)
+            ranges = settled.delivered
+            # Refusals are repeated after the holdings that cover them; those that came meanwhile are noted before this.
+            numbers = await environment.database.write(lambda tables: receipts.numbers_delivered(tables, two, ranges))
+            self._delivered(selected, numbers, now)
         if settled.until_told and heard:
             await environment.database.write(lambda tables: settlement.forget_told(tables, two, settled.until_told))
-
-    async def _tell_delivered(self, selected: Selected, ranges: list[tuple[int, int, int]], now: int) -> None:
-        """Tell what turned out to be delivered at link-up: (stream, first seq, last seq)."""
-        two = self.two
-        # Refusals are repeated after the holdings that cover them; those that came meanwhile are noted before this.
-        numbers = await self._environment.database.write(lambda tables: receipts.numbers_delivered(tables, two, ranges))
-        self._delivered(selected, numbers, now)
 
     # --- time and trouble
 
@@ -357,10 +353,10 @@ class Chat:
         silence = selected.link.silence()
         if silence >= SILENT_AFTER and not self._told_silent:
             self.tell_silence(int(silence))
-        elif silence < SILENT_AFTER:
-            stands = self._environment.clock.seconds() - selected.since
-            if stands >= BACK_AFTER or not self._told_lost:
-                self.tell_back()
+        elif silence < SILENT_AFTER and (
+            not self._told_lost or self._environment.clock.seconds() >= selected.since + BACK_AFTER
+        ):
+            self.tell_back()
 
     def tell_silence(self, seconds: int) -> None:
         """Tell the person that the far side is silent, or lost (0 seconds), and what waits."""
