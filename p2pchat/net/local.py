@@ -64,7 +64,8 @@ def json_execute(commands: Any, execute: Callable[[Any], Deferred[Any]], role: s
             with suppress(msgspec.MsgspecError, ValueError, RecursionError):
                 if (wanted := _tag.decode(raw).type) not in known:
                     words = f"what runs here is a p2pchat {role}, which has no command {clean(wanted, Kind.NAME)!r}"
-                    return fail(UsageError(f"{words}; name another directory with --state DIR"))
+                    fix = "name another directory with --state DIR, or start it again if it is older"
+                    return fail(UsageError(f"{words}; {fix}"))
             return fail(UsageError(f"that command cannot be read: {error}"))
         return execute(command).addCallback(to_json)
 
