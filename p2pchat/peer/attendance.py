@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from ..api import Person, Problem
 from ..core.budget import Budget
+from ..core.identity import short_id
 from ..core.trust import Policy
 from .environment import Environment
 from .people import People
@@ -20,9 +21,6 @@ MOST_REFUSED = 10
 
 LINES_RATE = MOST_REFUSED / 60.0
 """Lines in the log a second, and as many at once as are told of later: anybody can come, and often."""
-
-SHOWN_ID = 19
-"""Of an id: 16 characters in their groups."""
 
 
 class Attendance:
@@ -68,12 +66,12 @@ class Attendance:
         """Somebody came: tell them who was refused, once."""
         refused, self._refused = self._refused, {}
         for identifier, (name, at) in refused.items():
-            self._environment.emit(Problem(text=_refusal(name, self._people.person(identifier), at)))
+            self._environment.emit(Problem(text=_refusal(identifier, name, self._people.person(identifier), at)))
 
 
-def _refusal(name: str, person: Person, at: int) -> str:
+def _refusal(identifier: bytes, name: str, person: Person, at: int) -> str:
     # A name on a roster is known to /connect; of anybody else only the id is.
     typed = person.name if person.online or person.last_known else person.id
     moment = time.strftime("%H:%M on %d %B", time.localtime(at / 1000))
-    who = f"{name} ({person.id[:SHOWN_ID]})"
+    who = f"{name} ({short_id(identifier)})"
     return f"{who} asked to chat at {moment} and was refused, since nobody was here: /connect {typed}"
