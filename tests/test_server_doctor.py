@@ -114,6 +114,8 @@ class DiagnosisTests(SynchronousTestCase):
         for mode, state in ((0o700, "ok"), (0o710, "ok"), (0o750, "failed"), (0o755, "failed")):
             self.expect("state", state, store=StoreFacts(path="/srv/chat", mode=mode))
         self.expect("store", "failed", "p2pchat recover", store=StoreFacts(path="/srv/chat", fault="page 3"))
+        refused = StoreFacts(path="/srv/chat", doctor="p2pchat doctor --server", refusal="it is of a newer version")
+        self.expect("store", "failed", "p2pchat doctor --server", store=refused)
 
 
 class CheckupTests(SynchronousTestCase):

@@ -22,7 +22,6 @@ NO_ROOM = 64 * 1024**2
 PRIVATE = 0o700
 """The mode of a directory that its owner alone may look into."""
 
-
 _COMMANDS = re.compile(r"p2pchat (?:stop|recover|join|peer|identity (?:import|export))\b(?! --state)")
 
 
@@ -42,6 +41,8 @@ class StoreFacts:
     owned: bool = True
     network: str | None = None
     """The type of its file system, if that is a network's."""
+    doctor: str = "p2pchat doctor"
+    """The command that looks at such a directory."""
     option: str = ""
     """` --state DIR`, as commands must be given it; empty for the usual directory."""
 
@@ -69,7 +70,7 @@ def unknown(check: str, text: str, fix: str = "") -> Finding:
 def store_findings(store: StoreFacts, private: int = PRIVATE) -> Iterator[Finding]:
     """What a directory and its database are like; `private`: the most that its mode may allow."""
     if store.refusal:
-        yield failed("store", store.refusal, "do what that says, and then look again: p2pchat doctor" + store.option)
+        yield failed("store", store.refusal, f"do what that says, and then look again: {store.doctor}{store.option}")
     elif store.fault is None:
         yield unknown("store", "checking the database takes longer than a minute", "ask again later")
     elif store.fault:

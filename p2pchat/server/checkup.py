@@ -42,7 +42,8 @@ def stored(state: Path, running: bool) -> StoreFacts | None:
     directory = StateDirectory(state, "doctor")
     if not directory.database_file(SERVER_SCHEMA.name).exists():
         return None
-    facts = StoreFacts(path=str(directory.path), option=state_option(directory.path, "server"))
+    option = state_option(directory.path, "server")
+    facts = StoreFacts(path=str(directory.path), doctor="p2pchat doctor --server", option=option)
     try:
         # Before it is opened, which mends the mode.
         room = look_at(directory.path)
