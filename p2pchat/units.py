@@ -78,7 +78,7 @@ _PEER = """\
 # A peer as a service of one user, which goes on when the terminal is closed:
 #   systemctl --user enable --now p2pchat-peer
 #   loginctl enable-linger       to have it run without a login
-# It takes requests from contacts alone: p2pchat contact add ID
+# It takes requests from contacts alone (p2pchat contact add ID), and asks about others while a terminal is attached.
 [Unit]
 Description=p2pchat peer
 
