@@ -1,6 +1,4 @@
-"""
-How programs read what others said: behind a cursor of their own, which moves when they say so.
-"""
+"""How programs read what others said: behind a cursor of their own, which moves when they say so."""
 
 from .values import Tagged
 

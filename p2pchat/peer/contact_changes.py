@@ -1,7 +1,8 @@
 """
 What becomes of a contact's row: each change a pure function of the row that is stored when its turn comes.
 
-So of two changes that are on their way to the disk at once neither undoes the other.
+So of two changes that are on their way to the disk at once neither undoes the other. What was taken back, and is not
+stored yet, is kept until it is (`Unstored`).
 """
 
 from collections.abc import Callable, Iterable

@@ -98,7 +98,7 @@ class Prompt(Service):
         self.console: Person | None = None
         """Set before the service starts."""
         self._lines: deque[tuple[Line, api.Event | None]] = deque()
-        self._characters = 0  # in those
+        self._waiting_characters = 0
         self._left_out = 0
         self._lock = threading.Lock()
         self._current = Addressee()
@@ -164,13 +164,13 @@ class Prompt(Service):
     def show(self, line: Line, token: api.Event | None = None) -> None:
         """Write a line above the input."""
         with self._lock:
-            left_out = len(self._lines) >= WAITING_LINES or self._characters >= WAITING_CHARACTERS
+            left_out = len(self._lines) >= WAITING_LINES or self._waiting_characters >= WAITING_CHARACTERS
             if left_out:
                 self._left_out += 1
             else:
                 self._tell_left_out()
                 self._lines.append((line, token))
-                self._characters += len(line.text)
+                self._waiting_characters += len(line.text)
         if left_out and token is not None and self.console is not None:
             self.console.missed([token])
         if not self._kicked:  # else it looks again when it has printed
@@ -181,7 +181,7 @@ class Prompt(Service):
         if self._left_out:
             words, self._left_out = f"{self._left_out} lines were left out here: the terminal took none", 0
             self._lines.append((note(words), None))
-            self._characters += len(words)
+            self._waiting_characters += len(words)
 
     def prompt_changed(self) -> None:
         """Draw the prompt again if it is another one, and the bar soon."""
@@ -384,10 +384,10 @@ class Prompt(Service):
         taken: list[tuple[Line, api.Event | None]] = []
         with self._lock:
             self._tell_left_out()
-            least = self._characters - CHARACTERS_AT_ONCE
-            while self._lines and (everything or (len(taken) < AT_ONCE and self._characters > least)):
+            least = self._waiting_characters - CHARACTERS_AT_ONCE
+            while self._lines and (everything or (len(taken) < AT_ONCE and self._waiting_characters > least)):
                 taken.append(self._lines.popleft())
-                self._characters -= len(taken[-1][0].text)
+                self._waiting_characters -= len(taken[-1][0].text)
         return taken
 
     def _write(self, lines: list[tuple[Line, api.Event | None]]) -> None:
