@@ -43,7 +43,7 @@ from ..net.local_client import LocalClient
 from ..ui.drawing import FURTHER
 from ..ui.words import name_of
 from ..ui.written import record
-from .output import client_of, print_line, reason_of
+from .output import client_of, print_json, print_lines, reason_of
 
 PAGE_LINES = 100
 """Messages asked for at once."""
@@ -76,14 +76,16 @@ def receive(options: Namespace) -> None:
 
 
 def _show_cursors(peer: LocalClient, as_objects: bool) -> None:
-    for place in peer.call(ShowCursors(), Cursors).cursors:
-        person = place.person
-        if as_objects:
-            found = {"cursor": place.cursor, "entry": place.entry, "id": "" if person is None else person.id}
-            print_line(to_json(found).decode())
-        else:
-            whose = "everybody" if person is None else name_of(person)
-            print_line(f"{clean(place.cursor, Kind.NAME)}  {place.entry}  {whose}")
+    places = peer.call(ShowCursors(), Cursors).cursors
+    if as_objects:
+        print_json(
+            {"cursor": each.cursor, "entry": each.entry, "id": each.person.id if each.person else ""} for each in places
+        )
+    else:
+        print_lines(
+            f"{clean(each.cursor, Kind.NAME)}  {each.entry}  {name_of(each.person) if each.person else 'everybody'}"
+            for each in places
+        )
 
 
 def _check(options: Namespace) -> None:
