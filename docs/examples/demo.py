@@ -153,6 +153,7 @@ class Talk:
                 client.subscribe()
                 for event in client.events(api.Event):
                     if isinstance(event, api.Said) and not event.history:
+                        wait_until_answered(client, event.entry)
                         self._obey(" ".join(event.text.lower().split()))
 
     def _obey(self, wish: str) -> None:
@@ -170,6 +171,15 @@ class Talk:
         self._over.wait(AWAY)
         if self._over.is_set():
             raise Failed("the person has left")
+
+
+def wait_until_answered(peer: LocalClient, entry: int) -> None:
+    """Until the echo has dealt with a line: killed in between it would answer that one again. Raises UserError."""
+    end = time.monotonic() + START_WITHIN
+    while time.monotonic() < end:
+        if any(place.entry >= entry for place in peer.call(api.ShowCursors(), api.Cursors).cursors):
+            return
+        time.sleep(0.02)
 
 
 def _until_left(person: "subprocess.Popen[str]") -> int:

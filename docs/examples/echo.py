@@ -40,8 +40,13 @@ def answer_all(state: Path) -> None:
                 case api.Said(history=False) | api.Missed():
                     answer_what_came(saying)
                 case api.Opened(again=False) as opened:
-                    greeting = "welcome to p2pchat! I am a small echo peer; say hello"
-                    say(saying, opened.person, greeting)
+                    greet(saying, opened.person)
+
+
+def greet(peer: LocalClient, person: api.Person) -> None:
+    """Welcome whoever is new: after a restart of the peer a chat that goes on is told as opened, too."""
+    if not peer.call(api.ShowLines(who=person.id, count=1), api.Lines).lines:
+        say(peer, person, "welcome to p2pchat! I am a small echo peer; say hello")
 
 
 def answer_what_came(peer: LocalClient) -> None:

@@ -23,7 +23,7 @@ from ..core.entries import conversation_of
 from ..core.errors import NoSuchContact, UserError
 from ..core.identity import compact_id, format_id, looks_like_id, parse_id
 from ..core.roster_view import RosterView, ViewRow
-from ..core.text import name_skeleton
+from ..core.text import Kind, clean, name_skeleton
 from ..core.trust import ONCE_LASTS, TIMED_AT_MOST, Facts, Scope
 from ..storage.contacts import Contact, Scope as Standing, StandingConsent, unlisted
 from ..storage.conversations import Conversation
@@ -203,6 +203,7 @@ class People:
             return known
         if looks_like_id(who):
             return parse_id(who)
+        who = clean(who, Kind.NAME)
         if contact_only:
             raise NoSuchContact(f"no contact is called {who}; add one with: p2pchat contact add ID --name {who}")
         return self._stranger(who)
