@@ -142,7 +142,7 @@ class NewcomerTests(Background):
         with self.client("carol") as carol:
             carol.call(api.AddContact(id=nora.id(), name=nora.name), api.People)
         self.say("carol", nora, "lunch?", delivered=False)
-        nora.sees("carol (", "wants to chat")
+        nora.sees("carol (", "wants to chat", "/accept carol")
         nora.do("/accept carol")
         nora.sees("chat with carol is open", "carol#1: lunch?")
         nora.terminal.type("what were the grant numbers?")
